@@ -26,6 +26,7 @@ import { proxyDurations } from '../telemetry/proxy-durations.ts';
 import { tracedRequests } from '../telemetry/traces/proxied-requests.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
+import { type OpenStreams, streamRow } from '../tunnel/open-streams.ts';
 import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
 import { sessionDataPlane } from '../tunnel/session-data-plane.ts';
 import type { LastDay } from './last-day.ts';
@@ -99,6 +100,7 @@ export async function dataPlaneParts(
     },
   });
   const tunnels = tunnelCounters();
+  const open: OpenStreams = new Set();
   let looks = 0;
   routes.onLook(() => {
     looks += 1;
@@ -113,6 +115,7 @@ export async function dataPlaneParts(
         failed: tunnels.dialErrors + tunnels.copyErrors,
         ...{ bytes_in: tunnels.bytesIn, bytes_out: tunnels.bytesOut },
       }),
+      openStreams: () => Array.from(open, streamRow),
     },
     turns: gate,
     tunnels,
@@ -135,7 +138,10 @@ export async function dataPlaneParts(
           applications: serviceApplications(locator, routes.application),
         },
       }),
-      tunnel: tunnelDataPlane({ ...deps, counters: tunnels, targets: serviceTargets(locator) }),
+      tunnel: tunnelDataPlane({
+        ...{ ...deps, open, counters: tunnels },
+        targets: serviceTargets(locator),
+      }),
     }),
   };
 }

@@ -24,6 +24,7 @@ import {
 } from '../protocol/local-api-table.ts';
 import type { WorkloadSummary } from '../protocol/local-cluster.ts';
 import { LogLine } from '../protocol/local-realtime.ts';
+import type { TunnelStreamsPage } from '../protocol/local-routes.ts';
 import { Problem } from '../protocol/local-status.ts';
 import type { MachineContext } from './context.ts';
 
@@ -36,6 +37,8 @@ const LINE_LENGTH_MAX = 1024 * 1024;
 /** How long to wait for a daemon that starts. A restart takes about 1 s. */
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 250;
+/** Of streams of tunnels. */
+const STREAMS_TOLD_MAX = 100;
 /** Lines of the journal in which the daemon's last error is looked for. */
 const JOURNAL_LINES = 20;
 
@@ -102,6 +105,16 @@ export function askHealth(context: Asking): Promise<HealthAnswer | undefined> {
 export async function askWorkloads(context: Asking): Promise<WorkloadSummary | undefined> {
   const name = 'GET /api/k8s/summary';
   const answer = await ask(context, name, {}, 0);
+  return answer.status === 200 ? parse(name, answer) : undefined;
+}
+
+/**
+ * The newest streams of tunnels that are open now. Undefined on a worker, and from a daemon of a version that does
+ * not tell them. @throws as askDaemon
+ */
+export async function askTunnelStreams(context: Asking): Promise<TunnelStreamsPage | undefined> {
+  const name = 'GET /api/tunnels/streams';
+  const answer = await ask(context, name, { limit: STREAMS_TOLD_MAX }, 0);
   return answer.status === 200 ? parse(name, answer) : undefined;
 }
 

@@ -10,6 +10,7 @@ import { DashboardLink, DetailedHealth, HealthAnswer } from './local-api.ts';
 import { NodeUsageRow, PodUsageRow, WorkloadSummary } from './local-cluster.ts';
 import { CancelAnswer, CommandAnswer, CommandsAnswer } from './local-commands.ts';
 import { LogLine } from './local-realtime.ts';
+import { TunnelStreamRow } from './local-routes.ts';
 import { LogLevelAnswer } from './local-status.ts';
 
 const texts = z.array(z.string());
@@ -224,6 +225,8 @@ export const JSON_DOCUMENTS = {
   status: DetailedHealth.extend({
     health: HealthAnswer.optional(),
     workloads: WorkloadSummary.optional(),
+    /** On a server: how many streams of tunnels are open, and the newest 100 of them. */
+    tunnels: z.object({ open: z.int(), streams: z.array(TunnelStreamRow) }).optional(),
     k3s: z
       .object({
         unit: z.string(),

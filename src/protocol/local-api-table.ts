@@ -43,10 +43,11 @@ import {
   RefusalsQuery,
   ResourcesQuery,
   RoutesQuery,
+  TunnelStreamsQuery,
   TunnelsQuery,
 } from './local-queries.ts';
 import { LogEvent, RealtimeEvent } from './local-realtime.ts';
-import { RoutesPage, TunnelsPage } from './local-routes.ts';
+import { RoutesPage, TunnelStreamsPage, TunnelsPage } from './local-routes.ts';
 import {
   AliveAnswer,
   ConnectivityAnswer,
@@ -243,6 +244,11 @@ export const LOCAL_API = {
     params: TunnelsQuery,
     answer: TunnelsPage,
   },
+  'GET /api/tunnels/streams': list(
+    'streams of tunnels that are open now, the newest first',
+    TunnelStreamsQuery,
+    TunnelStreamsPage,
+  ),
   'GET /debug/profile': {
     summary:
       "Which code runs, as Chrome's DevTools read it (`.cpuprofile`). Only with `debug.profiling`.",

@@ -83,6 +83,11 @@ export const TunnelsQuery = z.strictObject({
   ...{ namespace, name, ...Page },
   sort: sorting('port', 'namespace', 'service'),
 });
+export const TunnelStreamsQuery = z.strictObject({
+  ...{ namespace, ...Page },
+  name: text.describe('a part of the Service').optional(),
+  sort: sorting('-since', 'bytes_in', 'bytes_out', 'namespace', 'service'),
+});
 export const RefusalsQuery = z.strictObject({
   ...Page,
   name: text.describe('a part of what was asked for').optional(),

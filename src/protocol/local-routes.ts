@@ -49,6 +49,25 @@ export const TunnelStreams = z.object({
 });
 export type TunnelStreams = z.infer<typeof TunnelStreams>;
 
+/** A stream of a tunnel that leads to a Service now. */
+export const TunnelStreamRow = z.object({
+  /** Grows with each stream since the start of the agent. */
+  number: z.int(),
+  /** `tcp`, `udp`. */
+  protocol: z.string(),
+  /** What the gateway calls the tunnel. */
+  tunnel_id: z.string(),
+  namespace: z.string(),
+  service: z.string(),
+  /** Of the Service. */
+  port: z.int(),
+  since: z.string(),
+  /** To the Service. */
+  bytes_in: z.int(),
+  bytes_out: z.int(),
+});
+export type TunnelStreamRow = z.infer<typeof TunnelStreamRow>;
+
 /** GET /api/routes */
 export const RoutesPage = pageOf(RouteRow).extend({
   /** Routes beyond the most that are told. */
@@ -57,3 +76,7 @@ export const RoutesPage = pageOf(RouteRow).extend({
 
 /** GET /api/tunnels */
 export const TunnelsPage = pageOf(TunnelRow).extend({ streams: TunnelStreams });
+
+/** GET /api/tunnels/streams */
+export const TunnelStreamsPage = pageOf(TunnelStreamRow);
+export type TunnelStreamsPage = z.infer<typeof TunnelStreamsPage>;

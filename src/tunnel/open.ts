@@ -4,6 +4,7 @@ import type { GatewaySettings } from '../protocol/session/gateway.ts';
 import { YamuxSession } from '../yamux/session.ts';
 import type { TunnelCounters } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
+import type { OpenStreams } from './open-streams.ts';
 import { TunnelStreams } from './streams.ts';
 import type { TunnelTargets } from './targets.ts';
 
@@ -13,6 +14,7 @@ export interface TunnelDeps {
   readonly log: Log;
   readonly targets: TunnelTargets;
   readonly counters: TunnelCounters;
+  readonly open: OpenStreams;
 }
 
 export interface Tunnel {

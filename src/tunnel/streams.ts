@@ -1,8 +1,9 @@
-import type { Log } from '../core/ports.ts';
+import type { Clock, Log } from '../core/ports.ts';
 import { decodeTunnelHeader, type TunnelHeader } from '../protocol/session/tunnel-header.ts';
 import type { StreamHandler, YamuxStream } from '../yamux/stream.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { OpenStream, OpenStreams } from './open-streams.ts';
 import { invalidName, type TunnelTargets } from './targets.ts';
 import { type TargetDeps, TcpTarget } from './tcp-target.ts';
 import { UdpTarget } from './udp-target.ts';
@@ -17,9 +18,11 @@ const HEADER_TIMEOUT_MS = 10_000;
 const RESOLVE_TIMEOUT_MS = 10_000;
 
 export interface TunnelStreamsDeps {
+  readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
   readonly targets: TunnelTargets;
   readonly counters: TunnelCounters;
+  readonly open: OpenStreams;
   readonly deadlines: Deadlines;
   readonly atTurnEnd: (task: () => void) => void;
 }
@@ -54,7 +57,7 @@ export class TunnelStreams {
     counters.accepted += 1;
     counters.active += 1;
     this.#active += 1;
-    return this.#readHeader(stream);
+    return this.#readHeader(stream, counters.accepted);
   }
 
   #released(): void {
@@ -62,7 +65,7 @@ export class TunnelStreams {
     this.#deps.counters.active -= 1;
   }
 
-  #readHeader(stream: YamuxStream): StreamHandler {
+  #readHeader(stream: YamuxStream, number: number): StreamHandler {
     const { deadlines, counters } = this.#deps;
     let head: Uint8Array = new Uint8Array(0);
     const refuse = (reason: string) => {
@@ -85,7 +88,7 @@ export class TunnelStreams {
           case 'header':
             deadlines.clear(handler);
             stream.consumed(result.size);
-            this.#connect(stream, result.header, all.subarray(result.size));
+            this.#connect(stream, result.header, number, all.subarray(result.size));
             break;
         }
       },
@@ -100,9 +103,13 @@ export class TunnelStreams {
     return handler;
   }
 
-  #connect(stream: YamuxStream, header: TunnelHeader, rest: Uint8Array): void {
+  #connect(stream: YamuxStream, header: TunnelHeader, number: number, rest: Uint8Array): void {
+    const since = this.#deps.clock.now();
+    const own: OpenStream = { ...header, number, since, bytesIn: 0, bytesOut: 0 };
+    let isOver = false;
     const deps: TargetDeps = {
       counters: this.#deps.counters,
+      own,
       deadlines: this.#deps.deadlines,
       atTurnEnd: this.#deps.atTurnEnd,
       failed: (reason) =>
@@ -111,7 +118,11 @@ export class TunnelStreams {
           service: `${header.namespace}/${header.service}`,
           port: header.port,
         }),
-      released: () => this.#released(),
+      released: () => {
+        isOver = true;
+        this.#deps.open.delete(own);
+        this.#released();
+      },
     };
     const target =
       header.protocol === 'tcp'
@@ -131,13 +142,14 @@ export class TunnelStreams {
       refuse(wrongName);
       return;
     }
-    void this.#dial(header, target, refuse);
+    const leads = () => void (isOver || this.#deps.open.add(own));
+    void this.#dial(header, target, { leads, refuse });
   }
 
   async #dial(
     header: TunnelHeader,
     target: TcpTarget | UdpTarget,
-    refuse: (reason: string) => void,
+    { leads, refuse }: { readonly leads: () => void; readonly refuse: (reason: string) => void },
   ): Promise<void> {
     let isLate = false;
     this.#deps.deadlines.set(target, RESOLVE_TIMEOUT_MS, () => {
@@ -152,6 +164,7 @@ export class TunnelStreams {
     if (found.kind === 'refused') {
       refuse(found.reason);
     } else {
+      leads();
       await target.dial(found.host, found.port, this.#options.dialTimeoutMs);
     }
   }

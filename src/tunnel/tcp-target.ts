@@ -5,6 +5,7 @@ import { ByteQueue } from '../yamux/byte-queue.ts';
 import type { StreamEnd, StreamHandler, YamuxStream } from '../yamux/stream.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { OpenStream } from './open-streams.ts';
 
 /** Smaller pieces for one target are joined until the turn of the event loop ends. */
 const DIRECT_WRITE_BYTES_MIN = 16 * 1024;
@@ -19,6 +20,8 @@ const DRAIN_TIMEOUT_MS = 300_000;
 
 export interface TargetDeps {
   readonly counters: TunnelCounters;
+  /** Its bytes alone. */
+  readonly own: Pick<OpenStream, 'bytesIn' | 'bytesOut'>;
   readonly deadlines: Deadlines;
   /** Runs work once, after all that came in this turn of the event loop. */
   readonly atTurnEnd: (task: () => void) => void;
@@ -94,6 +97,7 @@ export class TcpTarget implements StreamHandler {
       return;
     }
     this.#deps.counters.bytesIn += bytes.length;
+    this.#deps.own.bytesIn += bytes.length;
     const mustWait = this.#socket === undefined || this.#awaitsDrain || this.#toTarget.length > 0;
     if (mustWait || (this.#wroteThisTurn && bytes.length < DIRECT_WRITE_BYTES_MIN)) {
       this.#toTarget.push(bytes);
@@ -118,6 +122,7 @@ export class TcpTarget implements StreamHandler {
       const taken = this.#stream.write(head);
       this.#toPeer.drop(taken);
       this.#deps.counters.bytesOut += taken;
+      this.#deps.own.bytesOut += taken;
       if (taken < head.length) {
         return;
       }
@@ -161,6 +166,7 @@ export class TcpTarget implements StreamHandler {
     }
     const taken = this.#stream.write(bytes);
     this.#deps.counters.bytesOut += taken;
+    this.#deps.own.bytesOut += taken;
     if (taken < bytes.length && !this.#streamClosed) {
       this.#toPeer.push(bytes.subarray(taken));
       this.#socket?.pause();

@@ -80,6 +80,7 @@ export class UdpTarget implements StreamHandler {
   data(bytes: Uint8Array): void {
     this.#isActive = true;
     this.#deps.counters.bytesIn += bytes.length;
+    this.#deps.own.bytesIn += bytes.length;
     this.#stream.consumed(bytes.length);
     if (this.#socket === undefined || this.#framing) {
       this.#gather(bytes);
@@ -152,6 +153,7 @@ export class UdpTarget implements StreamHandler {
     const frame = Buffer.concat([length, datagram]);
     if (frame.length <= this.#stream.sendCreditBytes) {
       this.#deps.counters.bytesOut += frame.length;
+      this.#deps.own.bytesOut += frame.length;
       this.#stream.write(frame);
     }
   }

@@ -241,6 +241,7 @@ test('routes are told with where they lead', async () => {
   ]);
   expect((await json('/api/routes?namespace=other')).total).toBe(0);
   expect(await json('/api/tunnels')).toMatchObject({ total: 0, streams: { active: 0 } });
+  expect(await json('/api/tunnels/streams')).toEqual({ total: 0, offset: 0, items: [] });
 });
 
 test('what the policy refused is told, and by which rule', async () => {

@@ -154,6 +154,7 @@ async function seeDeploy(page: Page): Promise<void> {
   await sees(page, 'ScalingReplicaSet');
   await goTo(page, 'routes');
   await sees(page, '://shop.example.com/');
+  await sees(page, 'Open streams');
   await stand.finished(agentId, await stand.command(agentId, 'exec', EXEC));
   await goTo(page, 'policy');
   await sees(page, 'standard/exec');

@@ -6,6 +6,7 @@ import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import type { TunnelHeader } from '../../src/protocol/session/tunnel-header.ts';
 import { tunnelCounters } from '../../src/tunnel/counters.ts';
 import { openTunnel } from '../../src/tunnel/open.ts';
+import { type OpenStreams, streamRow } from '../../src/tunnel/open-streams.ts';
 import type { TunnelTarget } from '../../src/tunnel/targets.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -29,6 +30,7 @@ function start(
   } = {},
 ) {
   const counters = tunnelCounters();
+  const leading: OpenStreams = new Set();
   const log = memoryLog();
   const peer = testSession('server', {
     deliver: (message) => systemRunSoon(() => tunnel.receive(message)),
@@ -40,6 +42,7 @@ function start(
       log,
       targets: { resolve: options.resolve ?? (async () => REFUSED) },
       counters,
+      open: leading,
     },
     {
       sendBinary: (parts) => {
@@ -58,7 +61,7 @@ function start(
     () => undefined,
   );
   const open = () => openRecorded(peer.session);
-  return { tunnel, counters, log, open, [Symbol.dispose]: () => tunnel.close() };
+  return { tunnel, counters, leading, log, open, [Symbol.dispose]: () => tunnel.close() };
 }
 
 /** Moves the clock, a second at a time as deadlines are looked at, until it holds. */
@@ -211,6 +214,7 @@ test.each(['tcp', 'udp'] as const)(
     });
     await until(() => connections > 0);
     expect([connections, agent.counters.active, agent.counters.dialErrors]).toEqual([1, 0, 0]);
+    expect(agent.leading.size).toBe(0);
     after.end();
   },
 );
@@ -240,6 +244,53 @@ test('a header and the first bytes in one frame reach the target together, in or
     'hello back',
   ]);
   expect(agent.counters).toMatchObject({ bytesIn: 5, bytesOut: 10, copyErrors: 0 });
+});
+
+test('each open stream is told with where it leads, since when, and its own bytes', async () => {
+  const clock = manualClock();
+  using server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: { data: (socket, data) => void socket.write(`${data} back`) },
+  });
+  const datagrams = await Bun.udpSocket({
+    hostname: '127.0.0.1',
+    socket: { data: (socket, data, port, host) => void socket.send(`${data}!`, port, host) },
+  });
+  const ports = { tcp: server.port, udp: datagrams.port };
+  using agent = start({
+    clock,
+    resolve: async ({ service, protocol }) =>
+      service === 'web' ? { kind: 'target', host: '127.0.0.1', port: ports[protocol] } : REFUSED,
+  });
+  const open = (header: TunnelHeader, text: string) => {
+    const stream = agent.open();
+    stream.stream.write(Buffer.concat([encodeTunnelHeader(header), Buffer.from(text)]));
+    return stream;
+  };
+  const refused = open({ ...HEADER, service: 'db' }, 'hello');
+  const first = open(HEADER, 'hello');
+  await until(() => Buffer.concat(first.received).toString() === 'hello back');
+  clock.advance(60_000);
+  const second = open({ ...HEADER, protocol: 'udp', port: 53, tunnelId: 't-2' }, 'one');
+  await until(() => Buffer.concat(second.received).toString() === 'one!');
+  await until(() => refused.events.includes('ended'));
+  const to = { tunnel_id: 't-1', namespace: 'shop', service: 'web' };
+  expect(Array.from(agent.leading, streamRow)).toEqual([
+    {
+      ...{ ...to, number: 2, protocol: 'tcp', port: 80 },
+      ...{ since: '2026-01-01T00:00:00.000Z', bytes_in: 5, bytes_out: 10 },
+    },
+    {
+      ...{ ...to, number: 3, protocol: 'udp', port: 53, tunnel_id: 't-2' },
+      ...{ since: '2026-01-01T00:01:00.000Z', bytes_in: 3, bytes_out: 4 },
+    },
+  ]);
+  first.stream.reset();
+  await until(() => agent.leading.size === 1);
+  agent.tunnel.close();
+  await until(() => agent.leading.size === 0);
+  datagrams.close();
 });
 
 test('a stream of datagrams ends when nothing was sent for 5 minutes', async () => {

@@ -33,6 +33,7 @@ export async function connectTunnelAgent(
     log,
     targets: options.targets ?? LOOPBACK,
     counters,
+    open: new Set(),
   });
   let attached: ReturnType<typeof plane.attach> | undefined;
   const connection = await webSocketLink(url, {

@@ -38,6 +38,7 @@ const { closed } = await webSocketLink(url, {
           resolve: async ({ port }) => ({ kind: 'target', host: '127.0.0.1', port }),
         },
         counters: tunnelCounters(),
+        open: new Set(),
       },
       connection.link,
       SETTINGS,

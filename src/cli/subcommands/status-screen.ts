@@ -11,11 +11,14 @@ import type {
   Reason,
 } from '../../protocol/local-api.ts';
 import type { WorkloadSummary } from '../../protocol/local-cluster.ts';
+import type { TunnelStreamsPage } from '../../protocol/local-routes.ts';
 import { renderTable } from '../terminal/render.ts';
 
 const MIB = 1024 * 1024;
 /** Ready nodes that are named; the others are counted. */
 const READY_NAMED_MAX = 10;
+/** Where most streams of tunnels lead. */
+const TARGETS_NAMED_MAX = 5;
 /** Troubles that are over are shown for this long, and no more than so many. */
 const LATELY_MS = 24 * 3_600_000;
 const LATELY_MAX = 3;
@@ -27,18 +30,20 @@ export interface Seen {
   readonly detailed: DetailedHealth;
   readonly health: HealthAnswer | undefined;
   readonly workloads: WorkloadSummary | undefined;
+  readonly tunnels: TunnelStreamsPage | undefined;
   readonly k3s: K3sState | undefined;
   /** Whether a person holds the version of this machine; only root sees it. */
   readonly hold: UpgradeHold | undefined;
 }
 
 export function statusScreen(
-  { detailed, health, workloads, k3s, hold }: Seen,
+  { detailed, health, workloads, tunnels, k3s, hold }: Seen,
   { now, columns }: { readonly now: Date; readonly columns: number | undefined },
 ): string {
   const table = rows(detailed, k3s, [
     ...holdRows(hold, now),
     ...workloadRows(workloads),
+    ...tunnelRows(tunnels),
     ...(health === undefined ? [] : latelyRows(health, now)),
   ]);
   const problems: readonly Told[] = health?.problems ?? [
@@ -204,6 +209,25 @@ function workloadRows(workloads: WorkloadSummary | undefined): readonly Row[] {
       ].join('; '),
     ],
   ];
+}
+
+/** `3 streams are open: shop/web:80 (2), shop/db:5432`. */
+function tunnelRows(tunnels: TunnelStreamsPage | undefined): readonly Row[] {
+  if (tunnels === undefined || tunnels.total === 0) {
+    return [];
+  }
+  const counts = new Map<string, number>();
+  for (const { namespace, service, port } of tunnels.items) {
+    const target = `${namespace}/${service}:${port}`;
+    counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
+  const targets = [...counts].sort(([, one], [, other]) => other - one);
+  const named = targets
+    .slice(0, TARGETS_NAMED_MAX)
+    .map(([target, count]) => (count === 1 ? target : `${target} (${count})`));
+  const more = targets.length > named.length || tunnels.total > tunnels.items.length ? ', …' : '';
+  const what = tunnels.total === 1 ? '1 stream is open' : `${tunnels.total} streams are open`;
+  return [['Tunnels', `${what}: ${named.join(', ')}${more}`]];
 }
 
 /** What was wrong of late and is over: `session for 2m until 2026-…`. */

@@ -61,16 +61,20 @@ async function watch(context: CliContext, json: boolean): Promise<number> {
 }
 
 async function look(context: CliContext, patienceMs?: number): Promise<Seen> {
-  const { askDaemon, askHealth, askWorkloads } = await import('../../machine/ask-daemon.ts');
+  const { askDaemon, askHealth, askTunnelStreams, askWorkloads } = await import(
+    '../../machine/ask-daemon.ts'
+  );
   const detailed = await askDaemon(context, patienceMs);
   const { readHold } = await import('../../host/agent/upgrade/hold.ts');
-  const [health, workloads, k3s, hold] = await Promise.all([
+  const isServer = detailed.agent.role === 'server';
+  const [health, workloads, tunnels, k3s, hold] = await Promise.all([
     known(askHealth(context)),
-    detailed.ready && detailed.agent.role === 'server' ? known(askWorkloads(context)) : undefined,
+    detailed.ready && isServer ? known(askWorkloads(context)) : undefined,
+    isServer ? known(askTunnelStreams(context)) : undefined,
     readK3s(context),
     known(readHold(context)),
   ]);
-  return { detailed, health, workloads, k3s, hold };
+  return { detailed, health, workloads, tunnels, k3s, hold };
 }
 
 /** Only a part of the screen: what cannot be asked is left out. */
@@ -82,11 +86,12 @@ async function known<T>(answer: Promise<T>): Promise<T | undefined> {
   });
 }
 
-function document({ detailed, health, workloads, k3s, hold }: Seen) {
+function document({ detailed, health, workloads, tunnels, k3s, hold }: Seen) {
   return {
     ...detailed,
     ...(health === undefined ? {} : { health }),
     ...(workloads === undefined ? {} : { workloads }),
+    ...(tunnels === undefined ? {} : { tunnels: { open: tunnels.total, streams: tunnels.items } }),
     ...(k3s === undefined ? {} : { k3s }),
     ...(hold?.pin || hold?.paused_until ? { upgrades: holdFacts(hold) } : {}),
   };

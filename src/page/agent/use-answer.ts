@@ -21,9 +21,12 @@ export interface Asked<Answer> {
   readonly again: () => void;
 }
 
+/** Whether the answer is another one after this event. */
+export type IsNews = (event: RealtimeEvent) => boolean;
+
 interface Wish {
-  /** Whether the answer is another one after this. Absent where there are no news of it. */
-  readonly isNews?: (event: RealtimeEvent) => boolean;
+  /** Absent where there are no news of it. */
+  readonly isNews?: IsNews;
   /** How often it is asked where there are no news, ms. */
   readonly everyMs?: number;
 }

@@ -1,4 +1,10 @@
-import type { RouteRow, TunnelRow, TunnelStreams } from '../../protocol/local-routes.ts';
+import type {
+  RouteRow,
+  TunnelRow,
+  TunnelStreamRow,
+  TunnelStreams,
+} from '../../protocol/local-routes.ts';
+import { Age } from '../parts/age.tsx';
 import { Badge } from '../parts/badge.tsx';
 import type { Column } from '../parts/table.tsx';
 import { bytes, counted } from '../text/format.ts';
@@ -35,7 +41,20 @@ const TUNNEL_COLUMNS: readonly Column<TunnelRow>[] = [
   },
 ];
 
-/** What leads from outside to applications: hosts, and listeners of Gateways. */
+const STREAM_COLUMNS: readonly Column<TunnelStreamRow>[] = [
+  {
+    title: 'To',
+    sort: 'service',
+    cell: ({ service, port, protocol }) => `${service}:${port}/${protocol}`,
+  },
+  { title: 'Namespace', sort: 'namespace', cell: ({ namespace }) => namespace },
+  { title: 'Tunnel', cell: ({ tunnel_id }) => tunnel_id },
+  { title: 'In', sort: 'bytes_in', isNumber: true, cell: ({ bytes_in }) => bytes(bytes_in) },
+  { title: 'Out', sort: 'bytes_out', isNumber: true, cell: ({ bytes_out }) => bytes(bytes_out) },
+  { title: 'Open for', sort: 'since', isNumber: true, cell: ({ since }) => <Age of={since} /> },
+];
+
+/** What leads from outside to applications: hosts, listeners of Gateways, and what is open through them now. */
 export function Routes() {
   return (
     <>
@@ -58,6 +77,16 @@ export function Routes() {
         keyOf={({ namespace, name, protocol, port }) => `${namespace}/${name} ${protocol} ${port}`}
         firstSort="port"
         above={({ streams }) => <Streams streams={streams} />}
+      />
+      <h2 class="next">Open streams</h2>
+      <RowList
+        name="GET /api/tunnels/streams"
+        noun="streams"
+        columns={STREAM_COLUMNS}
+        keyOf={({ number }) => `${number}`}
+        hasNews={false}
+        firstSort="-since"
+        findBy="Service"
       />
     </>
   );

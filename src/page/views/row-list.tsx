@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { GivenParams } from '../../protocol/local-api-address.ts';
 import type { AnswerOf, GivenOf, RouteName } from '../../protocol/local-api-table.ts';
-import { useAnswer } from '../agent/use-answer.ts';
+import { type IsNews, useAnswer } from '../agent/use-answer.ts';
 import { Pager } from '../parts/pager.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Trouble } from '../parts/trouble.tsx';
@@ -28,6 +28,8 @@ interface RowListProps<Name extends ListName> {
   readonly columns: readonly Column<RowOf<Name>>[];
   readonly keyOf: (row: RowOf<Name>) => string;
   readonly hasNamespace?: boolean;
+  /** Whether news tell that there are others. */
+  readonly hasNews?: boolean;
   /** By which field it is sorted at first. */
   readonly firstSort?: string;
   readonly findBy?: string;
@@ -42,6 +44,7 @@ export function RowList<Name extends ListName>({
   columns,
   keyOf: key,
   hasNamespace = true,
+  hasNews = true,
   firstSort = 'name',
   findBy = 'name',
   above,
@@ -58,9 +61,9 @@ export function RowList<Name extends ListName>({
     ...(namespace === '' ? {} : { namespace }),
   };
   // All lists take these; which fields they are sorted by is in the columns.
-  const { answer, last, error } = useAnswer(route, given as GivenOf<Name>, {
-    isNews: ({ event, data }) => event === 'rows' && data.kinds.includes(kind),
-  });
+  const isNews: IsNews = ({ event, data }) => event === 'rows' && data.kinds.includes(kind);
+  const wish = hasNews ? { isNews } : {};
+  const { answer, last, error } = useAnswer(route, given as GivenOf<Name>, wish);
   const first = (change: () => void) => {
     change();
     setOffset(0);

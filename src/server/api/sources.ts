@@ -14,7 +14,12 @@ import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol
 import type { CpuProfile, ProfileQuery } from '../../protocol/local-debug.ts';
 import type { PolicyRules, RefusalRow } from '../../protocol/local-policy.ts';
 import type { CommandsQuery, LogLevelChange, PodLogQuery } from '../../protocol/local-queries.ts';
-import type { RouteRow, TunnelRow, TunnelStreams } from '../../protocol/local-routes.ts';
+import type {
+  RouteRow,
+  TunnelRow,
+  TunnelStreamRow,
+  TunnelStreams,
+} from '../../protocol/local-routes.ts';
 import type {
   ConnectivityAnswer,
   DayAnswer,
@@ -46,7 +51,7 @@ export interface ApiSources {
   readonly settings: () => SettingsAnswer;
   /** Of the policy in force. */
   readonly policyRules: () => Promise<PolicyRules>;
-  /** Since the start of the agent, the newest first. */
+  /** The newest first. */
   readonly refusals: () => readonly RefusalRow[];
   readonly features: () => Promise<FeaturesAnswer>;
   readonly connectivity: (signal: AbortSignal) => Promise<ConnectivityAnswer>;
@@ -114,6 +119,8 @@ export interface RouteSource {
   /** @throws the same */
   tunnels(): readonly TunnelRow[];
   streams(): TunnelStreams;
+  /** Each that is open now. */
+  openStreams(): readonly TunnelStreamRow[];
 }
 
 /** Of what containers write. */

@@ -20,6 +20,12 @@ export function wayRoutes(deps: { readonly clock: Clock }): readonly Route[] {
       const wanted = (row: (typeof rows)[number]) => isWanted(row.name, row);
       return { ...(await pageOf(deps, rows, { ...query, wanted })), streams: ways.streams() };
     }),
+    route('GET /api/tunnels/streams', async ({ sources }, query) => {
+      const rows = waysOf(sources).openStreams();
+      const isWanted = wantedBy(query);
+      const wanted = (row: (typeof rows)[number]) => isWanted(row.service, row);
+      return await pageOf(deps, rows, { ...query, wanted });
+    }),
   ];
 }
 

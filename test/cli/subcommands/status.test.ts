@@ -101,6 +101,31 @@ test('status --json prints what the agent said', async () => {
   });
 });
 
+test('status shows how many streams of tunnels are open, and where they lead', async () => {
+  const stream = (number: number, service: string, port: number) => ({
+    ...{ number, protocol: 'tcp', tunnel_id: 't-1', namespace: 'shop', service, port },
+    ...{ since: HEALTH.timestamp, bytes_in: 1, bytes_out: 2 },
+  });
+  const items = [stream(3, 'db', 5432), stream(2, 'web', 80), stream(1, 'web', 80)];
+  const told = (total: number, shown = items) => ({
+    '/api/tunnels/streams': () => Response.json({ total, offset: 0, items: shown }),
+  });
+  {
+    await using _ = daemonAnswers(() => Response.json(HEALTH), told(3));
+    expect((await cli().run('status')).stdout).toContain(
+      'Tunnels   3 streams are open: shop/web:80 (2), shop/db:5432\n',
+    );
+    const { tunnels } = JSON.parse((await cli().run('status', '--json')).stdout);
+    expect(tunnels).toEqual({ open: 3, streams: items });
+  }
+  {
+    await using _ = daemonAnswers(() => Response.json(HEALTH), told(101));
+    expect((await cli().run('status')).stdout).toContain(', shop/db:5432, …\n');
+  }
+  await using _ = daemonAnswers(() => Response.json(HEALTH), told(0, []));
+  expect((await cli().run('status')).stdout).not.toContain('Tunnels');
+});
+
 test.each([
   ['something else than JSON', () => new Response('<html>')],
   ['a document without what it needs', () => Response.json({ ...HEALTH, ready: 'so-so' })],
