@@ -485,6 +485,12 @@ const TracesSection = z.strictObject({
       since: '0.3.0',
     },
   ),
+  headers_file: setting(absolutePath.optional(), {
+    description:
+      'A file with headers for the collector, `Name: value` a line, that root and the agent alone can read: they may hold a secret. They are sent over https:// only, or to this machine',
+    valueHint: 'FILE',
+    since: '0.3.0',
+  }),
   request_percent: setting(z.int().min(0).max(100).default(1), {
     description:
       'Of 100 proxied requests whose caller traces nothing, how many are traced; commands, and requests of callers who do, always are',

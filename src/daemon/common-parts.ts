@@ -11,7 +11,6 @@ import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random, ThisMachine } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
 import type { Traces } from '../core/traces.ts';
-import { BUILD } from '../core/version.ts';
 import { type AskHelper, helperClient } from '../host/agent/ask-helper.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
@@ -61,6 +60,7 @@ import { agentLogRing, keepLine } from './realtime/agent-log.ts';
 import { changedCommands, notingJournal, notingProgress } from './realtime/changed-commands.ts';
 import { stagedReleases } from './staged-releases.ts';
 import { tokenTrial } from './token-trial.ts';
+import { tracing } from './tracing.ts';
 
 export interface DaemonPorts {
   readonly clock: Clock;
@@ -123,8 +123,10 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
 
   const measured = measuredParts(config);
   const { histograms } = measured;
-  const tracing = await tracesOf(ports, config, { log, agentId: identity.id });
-  const seen = seenHttp(ports, histograms, tracing?.traces);
+  const letIn = await accessParts({ clock, files, log }, paths, config);
+  const out = { ...ports, ...REAL, log, access: letIn.access };
+  const traced = await tracing({ ...out, agentId: identity.id }, config);
+  const seen = seenHttp(ports, histograms, traced?.traces);
   const { credentials, kubernetes, objects, ...channels } = kubernetesParts(seen, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
   const refused = refusedParts({ clock, database }, paths);
@@ -133,7 +135,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
   const status = statusSource({ ...following, http, credentials, follow });
   const commands = clusterMemory({ clock, random, log, journal, objects });
-  const letIn = await accessParts({ clock, files, log }, paths, config);
   const executor = commandExecutor({
     clock,
     log,
@@ -145,7 +146,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     ownToken: letIn.ownToken,
     workElsewhere,
     ended: commandDurations(histograms),
-    traces: tracing?.traces,
+    traces: traced?.traces,
     loadHandlers,
     policy,
     clusterStatus: status.current,
@@ -179,7 +180,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     profiler: systemProfiler(),
     ...measured,
     watchLags,
-    tracing,
+    tracing: traced,
   };
 }
 
@@ -187,25 +188,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
 function seenHttp(ports: DaemonPorts, histograms: Histograms, traces: Traces | undefined) {
   const http = traces === undefined ? ports.http : tracedKubernetes(ports.http, traces);
   return { ...ports, http: measuredKubernetes({ clock: ports.clock, http, histograms }) };
-}
-
-/** Undefined where none are wanted: then nothing of it is loaded. */
-async function tracesOf(
-  { clock, http }: DaemonPorts,
-  { traces: { endpoint }, cluster }: Config,
-  { log, agentId }: { readonly log: Log; readonly agentId: () => string },
-) {
-  if (endpoint === undefined) {
-    return undefined;
-  }
-  const { openTelemetryTraces } = await import('../telemetry/traces/opentelemetry.ts');
-  return openTelemetryTraces({ clock, log, http }, endpoint, {
-    'service.name': 'pipeops-agent',
-    'service.version': BUILD.version,
-    'service.instance.id': agentId(),
-    'host.name': thisMachine.hostname(),
-    ...(cluster.name === '' ? {} : { 'k8s.cluster.name': cluster.name }),
-  });
 }
 
 /** How the session is let in, and what is known of it. */

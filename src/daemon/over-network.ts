@@ -11,17 +11,23 @@ export interface NetworkDeps {
   readonly access: Pick<LiveAccess, 'current'>;
 }
 
-/** A mirror may have a certificate of either kind: of the usual authorities, or of the one that root has named. */
+/**
+ * The way out of this machine. Mirrors and collectors may have a certificate of either kind: of the usual authorities,
+ * or of the one that root has named.
+ */
+export async function networkOut(deps: NetworkDeps, config: Config): Promise<Network> {
+  const access = deps.access.current();
+  const own = access.ca;
+  const ca = own === undefined ? undefined : [...(await deps.authorities()), own].join('\n');
+  return deps.network({ ca, proxy: proxySettings(deps, config, access) });
+}
+
 export async function overNetwork<T>(
   deps: NetworkDeps,
   config: Config,
   work: (http: Http) => Promise<T>,
 ): Promise<T> {
-  const access = deps.access.current();
-  const own = access.ca;
-  const ca = own === undefined ? undefined : [...(await deps.authorities()), own].join('\n');
-  const proxy = proxySettings(deps, config, access);
-  const network = deps.network({ ca, proxy });
+  const network = await networkOut(deps, config);
   try {
     return await work(network.http);
   } finally {

@@ -57,6 +57,7 @@ describe('describeSettings()', () => {
       'metrics.client_ca_file string - -',
       'debug.profiling boolean - -',
       'traces.endpoint string - -',
+      'traces.headers_file string - -',
       'traces.request_percent integer - -',
     ]);
   });

@@ -87,6 +87,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'metrics.client_ca_file': 'default',
   'debug.profiling': 'default',
   'traces.endpoint': 'default',
+  'traces.headers_file': 'default',
   'traces.request_percent': 'default',
 };
 

@@ -1,10 +1,13 @@
 /** A whole daemon that makes traces: commands, proxied requests, and what they ask Kubernetes. */
 import { expect, test } from 'bun:test';
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { startForwardProxy } from '../support/forward-proxy.ts';
 import { type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
+import { makeCertificates } from '../support/tls.ts';
 import { until } from '../support/until.ts';
 import { startDaemon } from './running-daemon.ts';
 
@@ -15,7 +18,12 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = 'b7ad6b7169203331';
 const POD = '/api/v1/namespaces/default/pods/web';
 
-async function started(setup: { readonly config: string }) {
+async function started(setup: {
+  readonly config: string;
+  readonly credentials?: Readonly<Record<string, string>>;
+  /** Beside `url` and `poll_interval`. */
+  readonly controlPlane?: string;
+}) {
   const stack = new AsyncDisposableStack();
   const directory = stack.use(await tempDirectory());
   const kubernetes = stack.use(await startFakeKubernetes());
@@ -27,10 +35,10 @@ async function started(setup: { readonly config: string }) {
   const controlPlane = stack.use(startControlPlane({ token: TOKEN }));
   const daemon = await startDaemon(directory.path, {
     kubernetes,
-    credentials: { 'control-plane-token': TOKEN },
+    credentials: { 'control-plane-token': TOKEN, ...setup.credentials },
     config: `agent: {id: ${AGENT_ID}}
 http: {port: 0, tls_port: 0}
-control_plane: {url: "${controlPlane.url}", poll_interval: 500ms}
+control_plane: {url: "${controlPlane.url}", poll_interval: 500ms${setup.controlPlane ?? ''}}
 ${setup.config}
 `,
   });
@@ -53,7 +61,7 @@ ${setup.config}
     }
   });
   return {
-    ...{ kubernetes, stop, ask },
+    ...{ kubernetes, stop, ask, log: daemon.log },
     /** The result of a command that the control plane has given. */
     command: async (id: string, type: string, payload: Record<string, unknown>) => {
       const created_at = new Date().toISOString();
@@ -113,6 +121,30 @@ test('a proxied request goes on in the trace of its caller; what only looks arou
   });
   expect(agent.kubernetes.traceparents.get(path)).toBe(`00-${TRACE}-${proxied.spanId}-01`);
   expect(receiver.spans.map(({ name }) => name)).toEqual(['proxy GET']);
+});
+
+test('a collector elsewhere is reached through the proxy, with the private authority and its own headers', async () => {
+  await using directory = await tempDirectory();
+  const certificates = await makeCertificates(['collector.example']);
+  using receiver = startOtlpReceiver({ tls: certificates, host: 'collector.example' });
+  const { port, host } = new URL(receiver.endpoint);
+  await using proxy = await startForwardProxy('http', 'us:er', { leadsTo: Number(port) });
+  const caFile = join(directory.path, 'ca.pem');
+  await Bun.write(caFile, certificates.ca);
+  const headersFile = join(directory.path, 'headers');
+  await Bun.write(headersFile, '# of the collector\nAuthorization: Bearer s3cret-of-traces\n');
+  await chmod(headersFile, 0o640);
+  await using agent = await started({
+    config: `traces: {endpoint: "${receiver.endpoint}", headers_file: ${headersFile}}`,
+    controlPlane: `, proxy: "http://127.0.0.1:${proxy.port}", ca_file: ${caFile}`,
+    credentials: { proxy: 'us:er' },
+  });
+  await agent.command('c-1', 'logs', { pod: 'web' });
+  await agent.stop();
+  expect(found(receiver.spans, 'command logs').error).toBeUndefined();
+  expect(new Set(proxy.targets)).toEqual(new Set([host]));
+  expect(receiver.headers[0]?.get('authorization')).toBe('Bearer s3cret-of-traces');
+  expect(agent.log.join('\n')).not.toContain('s3cret');
 });
 
 test('without an endpoint a caller’s trace goes past the agent untouched, and results name none', async () => {

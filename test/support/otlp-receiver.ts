@@ -1,5 +1,6 @@
 /** Takes traces as a collector does: OTLP/HTTP with protobuf, read by its published schema. */
 import { parse } from 'protobufjs';
+import type { TestCertificates } from './tls.ts';
 
 /** What is read of opentelemetry-proto 1.x (collector/trace/v1, trace/v1, common/v1). */
 const SCHEMA = `
@@ -45,8 +46,8 @@ export interface ReceivedSpan {
 export interface OtlpReceiver extends Disposable {
   readonly endpoint: string;
   readonly spans: readonly ReceivedSpan[];
-  /** Content types of the requests. */
-  readonly types: readonly string[];
+  /** Of the requests that were taken. */
+  readonly headers: readonly Headers[];
   /** Answered in turn, before everything is taken. */
   readonly refuseWith: number[];
 }
@@ -75,20 +76,25 @@ interface DecodedSpan {
   readonly status?: { readonly code?: number; readonly message?: string };
 }
 
-export function startOtlpReceiver(): OtlpReceiver {
+/** @param options.tls speaks TLS, as `host` */
+export function startOtlpReceiver(
+  options: { readonly tls?: Pick<TestCertificates, 'cert' | 'key'>; readonly host?: string } = {},
+): OtlpReceiver {
+  const { tls, host = '127.0.0.1' } = options;
   const spans: ReceivedSpan[] = [];
-  const types: string[] = [];
+  const headers: Headers[] = [];
   const refuseWith: number[] = [];
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
+    ...(tls && { tls }),
     fetch: async (request) => {
       const body = await request.bytes();
       const status = refuseWith.shift();
       if (status !== undefined) {
         return new Response(null, { status });
       }
-      types.push(request.headers.get('content-type') ?? '');
+      headers.push(request.headers);
       const message = REQUEST.decode(body);
       const decoded: Decoded = REQUEST.toObject(message, { longs: String, bytes: String });
       spans.push(...spansIn(decoded));
@@ -96,9 +102,9 @@ export function startOtlpReceiver(): OtlpReceiver {
     },
   });
   return {
-    endpoint: `http://127.0.0.1:${server.port}/v1/traces`,
+    endpoint: `${tls === undefined ? 'http' : 'https'}://${host}:${server.port}/v1/traces`,
     spans,
-    types,
+    headers,
     refuseWith,
     [Symbol.dispose]: () => void server.stop(true),
   };

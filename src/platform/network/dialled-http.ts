@@ -50,8 +50,8 @@ function requestHead(address: URL, init: HttpRequestInit): Buffer {
   const own: (readonly [string, string])[] = [['Host', address.host]];
   if (body instanceof ReadableStream) {
     own.push(['Transfer-Encoding', 'chunked']);
-  } else if (typeof body === 'string' || method !== 'GET') {
-    own.push(['Content-Length', String(Buffer.byteLength(typeof body === 'string' ? body : ''))]);
+  } else if (body != null || method !== 'GET') {
+    own.push(['Content-Length', String(bytesOf(body).length)]);
   }
   const headers = [...own, ...new Headers(init.headers)];
   return encodeRequestHead(method, `${address.pathname}${address.search}`, headers);
@@ -175,10 +175,21 @@ async function sendBody(
       }
     }
     exchange.write(LAST_CHUNK);
-  } else if (typeof body === 'string' && body !== '') {
-    exchange.write(Buffer.from(body));
+  } else if (bytesOf(body).length > 0) {
+    exchange.write(bytesOf(body));
   }
   exchange.endRequest();
+}
+
+/** @throws Error for what nobody here sends: a form, for example */
+function bytesOf(body: Exclude<HttpRequestInit['body'], ReadableStream>): Uint8Array {
+  if (body == null || typeof body === 'string') {
+    return Buffer.from(body ?? '');
+  }
+  if (body instanceof Uint8Array) {
+    return body;
+  }
+  throw new Error('only texts, bytes and streams can be sent');
 }
 
 function unaskedUpgrade(): AgentError {

@@ -53,13 +53,19 @@ interface Deps {
   readonly http: Http;
 }
 
+export interface Collector {
+  /** Where OTLP/HTTP is taken: `http://collector:4318/v1/traces`. */
+  readonly endpoint: string;
+  /** What each request has beside its own. @throws AgentError: then nothing is sent */
+  readonly headers: () => Promise<Readonly<Record<string, string>>>;
+}
+
 /**
- * @param endpoint where OTLP/HTTP is taken: `http://collector:4318/v1/traces`
  * @param resource what every span is told to be of
  */
 export function openTelemetryTraces(
   deps: Deps,
-  endpoint: string,
+  collector: Collector,
   resource: SpanAttributes,
 ): { readonly traces: Traces; readonly service: Service } {
   const provider = new TracerProvider({
@@ -70,7 +76,7 @@ export function openTelemetryTraces(
     },
     spanProcessors: [
       new BatchSpanProcessor({
-        exporter: exporterTo(deps, endpoint),
+        exporter: exporterTo(deps, collector),
         maxQueueSize: WAITING_SPANS_MAX,
         maxExportBatchSize: BATCH_SPANS_MAX,
         scheduledDelayMillis: BATCH_WAIT_MS,
@@ -129,11 +135,11 @@ function contextOf(traceparent: string | undefined): Context {
     : trace.setSpanContext(ROOT_CONTEXT, { ...parent, isRemote: true });
 }
 
-function exporterTo(deps: Deps, endpoint: string): SpanExporter {
+function exporterTo(deps: Deps, collector: Collector): SpanExporter {
   const complain = limitedLog(deps.clock, deps.log.warn);
   return {
     export: (spans, done) => {
-      void send(deps, endpoint, spans).then(
+      void send(deps, collector, spans).then(
         () => done({ code: ExportResultCode.SUCCESS }),
         (thrown: unknown) => {
           const trouble = troubleOf(thrown);
@@ -147,13 +153,14 @@ function exporterTo(deps: Deps, endpoint: string): SpanExporter {
 }
 
 /** @throws Error when nobody took them */
-async function send(deps: Deps, endpoint: string, spans: ReadableSpan[]): Promise<void> {
+async function send(deps: Deps, collector: Collector, spans: ReadableSpan[]): Promise<void> {
   const body = ProtobufTraceSerializer.serializeRequest(spans);
   if (body === undefined) {
     throw new Error('they cannot be written as OTLP');
   }
+  const headers = await collector.headers();
   for (let number = 1; ; number += 1) {
-    const trouble = await post(deps, endpoint, body);
+    const trouble = await post(deps, collector.endpoint, headers, body);
     if (trouble === undefined) {
       return;
     }
@@ -171,13 +178,14 @@ const PASSING: readonly number[] = [429, 502, 503, 504];
 async function post(
   { clock, http }: Deps,
   endpoint: string,
+  headers: Readonly<Record<string, string>>,
   body: Uint8Array,
 ): Promise<{ readonly what: string; readonly mayPass: boolean } | undefined> {
   try {
     const { ok, status } = await within(clock, SEND_TIMEOUT_MS, undefined, async (signal) => {
       const response = await http(endpoint, {
         method: 'POST',
-        headers: { 'content-type': 'application/x-protobuf' },
+        headers: { ...headers, 'content-type': 'application/x-protobuf' },
         body: new Uint8Array(body),
         redirect: 'error',
         signal,

@@ -196,6 +196,10 @@ describe('kept connections', () => {
     expect(await text('/b', { method: 'POST', body: 'héllo' })).toBe(
       `POST /b HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 6\r\n\r\nhéllo`,
     );
+    expect(await text('/b', { method: 'POST', body: Uint8Array.of(104, 195, 169) })).toBe(
+      `POST /b HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 3\r\n\r\nhé`,
+    );
+    await expect(text('/b', { method: 'POST', body: new FormData() })).rejects.toThrow('texts');
     expect(await text('/c', { method: 'DELETE' })).toBe(
       `DELETE /c HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`,
     );

@@ -21,12 +21,15 @@ const clock: Clock = {
   sleep: async (ms, signal) => PAUSES_MS.includes(ms) || (await systemClock.sleep(ms, signal)),
 };
 
-async function started(endpoint: string) {
+async function started(
+  endpoint: string,
+  headers: Parameters<typeof openTelemetryTraces>[1]['headers'] = async () => ({}),
+) {
   const log = memoryLog();
   const resource = { 'service.name': 'pipeops-agent', 'host.name': 'n1' };
   const { traces, service } = openTelemetryTraces(
     { clock, log, http: systemHttp },
-    endpoint,
+    { endpoint, headers },
     resource,
   );
   const stop = new AbortController();
@@ -66,7 +69,9 @@ test('a span comes with its parent, what it is of, and how it ended', async () =
   });
   expect(span.traceparent).toBe(`00-${TRACE}-${spanId}-01`);
   expect(durationMs).toBeGreaterThanOrEqual(0);
-  expect(receiver.types).toEqual(['application/x-protobuf']);
+  expect(receiver.headers.map((each) => each.get('content-type'))).toEqual([
+    'application/x-protobuf',
+  ]);
 });
 
 test('what is begun within the work of a span is its child, also later; elsewhere nothing is', async () => {
@@ -116,6 +121,33 @@ test('what is refused for a while is sent again', async () => {
   await stop();
   expect(receiver.spans.map(({ name }) => name)).toEqual(['late']);
   expect(log.entries).toEqual([]);
+});
+
+test('each request has the headers that the collector wants, as they are then', async () => {
+  using receiver = startOtlpReceiver();
+  receiver.refuseWith.push(503);
+  const asked: string[] = [];
+  const { traces, stop } = await started(receiver.endpoint, async () => {
+    asked.push('once');
+    return { authorization: 'Bearer s3cret', 'content-type': 'text/plain' };
+  });
+  traces.begin('let in', undefined, START).end({ error: undefined });
+  await stop();
+  const [sent] = receiver.headers;
+  expect([sent?.get('authorization'), sent?.get('content-type'), asked]).toEqual([
+    ...['Bearer s3cret', 'application/x-protobuf', ['once']],
+  ]);
+});
+
+test('where its headers cannot be read nothing is sent, and it is told why', async () => {
+  using receiver = startOtlpReceiver();
+  const { traces, log, stop } = await started(receiver.endpoint, async () => {
+    throw new Error('there are none');
+  });
+  traces.begin('lost', undefined, START).end({ error: undefined });
+  await stop();
+  expect(receiver.spans).toEqual([]);
+  expect(log.entries.map(({ fields }) => fields)).toEqual([{ spans: 1, error: 'there are none' }]);
 });
 
 test('what nobody takes is told once and dropped', async () => {
