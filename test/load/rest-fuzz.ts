@@ -65,7 +65,7 @@ export async function restFuzz(options: RestFuzzOptions): Promise<RestFuzzReport
     database.close();
   });
   const memory: Sample[] = [];
-  const answers = () => peers.reduce((sum, peer) => sum + peer.answers(), 0);
+  const answers = () => sum(peers, (peer) => peer.answers());
   while (answers() < options.answers) {
     await clock.run(TURN_MS);
     const at = answers() / options.answers;
@@ -84,39 +84,55 @@ export async function restFuzz(options: RestFuzzOptions): Promise<RestFuzzReport
   stop.abort();
   await clock.run(TURN_MS);
   await Promise.all(agents);
-  const results = peers.flatMap((peer) => peer.results());
   return {
     answers: answers(),
-    commands: results.length,
+    commands: sum(peers, (peer) => peer.commands()),
     ended,
     internalErrors,
-    answeredOnce: results.filter((count) => count === 1).length,
+    answeredOnce: sum(peers, (peer) => peer.answeredOnce()),
     rssMib: { end, growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
   };
 }
 
+function sum<T>(list: readonly T[], of: (each: T) => number): number {
+  return list.reduce((total, each) => total + of(each), 0);
+}
+
 /** A control plane over REST of which half of all answers are trouble, until it recovers. */
 function fuzzedPeer(random: Random) {
-  const results = new Map<string, Set<string>>();
+  /** Of each command, by its number: the checksum of its first result. Whole ones would be what grows. */
+  const firstResults: number[] = [];
+  let handedOut = 0;
+  /** Commands without a result. */
+  const open = new Set<number>();
+  /** Commands with another result than their first one. */
+  const contradicted = new Set<number>();
   let answers = 0;
   let isWell = false;
-  const open = () => [...results].filter(([, found]) => found.size === 0).map(([id]) => id);
   const good = (path: string): unknown => {
     if (!path.endsWith('/commands')) {
       return {};
     }
-    if (open().length === 0 && !isWell) {
-      results.set(`whole-${results.size}`, new Set());
+    if (open.size === 0 && !isWell) {
+      open.add(handedOut++);
     }
-    return { commands: open().map(command) };
+    return { commands: Array.from(open, (number) => command(`whole-${number}`)) };
+  };
+  const heard = (number: number, result: string) => {
+    const checksum = Bun.hash.crc32(result);
+    if (open.delete(number)) {
+      firstResults[number] = checksum;
+    } else if (number < handedOut && firstResults[number] !== checksum) {
+      contradicted.add(number); // Not one that only a changed answer named so far.
+    }
   };
   const http: Http = async (url, init) => {
     answers += 1;
     const { pathname } = new URL(url);
-    const id = /\/commands\/([^/]+)\/result$/.exec(pathname)?.[1];
-    if (id !== undefined) {
+    const number = /\/commands\/whole-(0|[1-9]\d*)\/result$/.exec(pathname)?.[1];
+    if (number !== undefined) {
       const { timestamp: _, ...result } = JSON.parse(String(init?.body));
-      results.get(id)?.add(JSON.stringify(result));
+      heard(Number(number), JSON.stringify(result));
     }
     return isWell || random.fraction() < GOOD_SHARE
       ? Response.json(good(pathname))
@@ -128,10 +144,9 @@ function fuzzedPeer(random: Random) {
     recover: () => {
       isWell = true;
     },
-    /** Commands without a result. */
-    open: () => open().length,
-    /** Different results of each command. */
-    results: () => [...results.values()].map((found) => found.size),
+    open: () => open.size,
+    commands: () => handedOut,
+    answeredOnce: () => handedOut - open.size - contradicted.size,
   };
 }
 
