@@ -19,14 +19,14 @@ export const upgradeWatchSubcommand = defineSubcommand({
 /** Run as the version that takes over. */
 export const upgradePlaceUnitSubcommand = defineSubcommand({
   name: 'upgrade place-unit',
-  description: 'Writes the unit that this version is made for.',
+  description: 'Writes the units that this version is made for.',
   example: 'pipeops-agent upgrade place-unit',
   flags: {},
   words: [],
   needsRoot: true,
   run: async (context) => {
-    const { placeUnit } = await import('../../machine/upgrade/place-unit.ts');
-    await placeUnit(context);
+    const { placeUnits } = await import('../../machine/upgrade/place-units.ts');
+    await placeUnits(context);
     return 0;
   },
 });
