@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test';
 import { joinServer, openServerRig } from '../e2e/leave/server-rig.ts';
 import { joinByToken, openStand } from '../e2e/stand.ts';
-import { NEXT_K3S, upgradeK3s, versionsOf } from '../e2e/upgrade-k3s/cluster.ts';
+import { lookOften, NEXT_K3S, upgradeK3s, versionsOf } from '../e2e/upgrade-k3s/cluster.ts';
 import { startLoad } from '../e2e/upgrade-k3s/load.ts';
 import { voters } from '../vm/etcd-voters.ts';
 import { K3S_VERSION } from '../vm/k3s-build.ts';
@@ -25,6 +25,8 @@ test(
     await progress.phase('third', () => joinServer(stand, third, first, 3));
     const worker = await stand.lab.boot({ name: 'worker', base: 'kubernetes', images: true });
     await progress.phase('worker', () => joinByToken(stand, first, worker));
+    // The shortest time between two nodes: what the one before has disturbed must be settled by then.
+    await Promise.all([first, second, third, worker].map(lookOften));
     const stopLoad = await progress.phase('the application', () => startLoad(first, worker));
     const ran = await progress.phase('upgrade', () => upgradeK3s(second, '--to', NEXT_K3S));
     const took = expect.any(Number);

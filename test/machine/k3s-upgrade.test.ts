@@ -25,6 +25,8 @@ const SPEED = 300;
 /** More than an upgrade makes. */
 const CHANGES_MAX = 200;
 
+const sha256 = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest('hex');
+
 /** `up`: its API answers, and its node is never ready. */
 type How = 'well' | 'crashes' | 'up';
 
@@ -349,6 +351,81 @@ describe.each([
       changes = isKilled ? nextKill(changes) : changes;
     }
     expect(changes).toBeWithin(15, CHANGES_MAX);
+  });
+});
+
+describe('one of several servers', () => {
+  const LEASES =
+    'https://127.0.0.1:6443/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/';
+  /** The program is there, and a snapshot as well. */
+  const START = { step: 'drain', snapshot: 'of-before', sha256: sha256(NEXT) };
+  /** Who leads the controllers; null: who did is gone, and the others do not know it yet. Undefined: no Lease. */
+  let leader: (looks: number) => string | null | undefined;
+  /** How often the controllers' Lease was looked at since k3s was started last. */
+  let looks: number;
+
+  beforeEach(async () => {
+    await beServer();
+    await machine.put(`${DATA}/server/db/etcd/member`, '');
+    await machine.put(`${K3S}.next`, NEXT, 0o755);
+    others = [{ name: 'node-2', version: OLD, isServer: true, isReady: true }];
+    pods = ['web-1'];
+    machine.web.set('https://127.0.0.1:2382/v3/cluster/member/list', () =>
+      Response.json({ members: [{ name: 'node-1-01234567' }] }),
+    );
+    leader = () => 'node-2_b';
+    looks = 0;
+    machine.web.set(LEASES, (url) => {
+      const holder = url.endsWith('/kube-scheduler') ? 'node-2_s' : leader(looks++);
+      const renewTime = holder === null ? '2026-01-01T00:00:00.000000Z' : new Date().toISOString();
+      return holder === undefined
+        ? Response.json({ kind: 'Status', reason: 'NotFound' }, { status: 404 })
+        : Response.json({ spec: { holderIdentity: holder ?? 'node-1_a', renewTime } });
+    });
+  });
+
+  test('moves no pod while nobody leads what would make it anew elsewhere', async () => {
+    leader = () => null;
+    await begin(START);
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(await machine.json(RESULT)).toMatchObject({
+      outcome: 'unchanged',
+      why: 'No server leads kube-controller-manager, so pods cannot move [K3S_NOT_READY]',
+    });
+    expect([await found(), pods]).toEqual([AS_BEFORE, ['web-1']]);
+  });
+
+  test('ends when the others have seen that it does not lead any more', async () => {
+    const noticedAt = 8;
+    leader = (look) => (running === NEXT && look < noticedAt ? null : 'node-2_b');
+    const onStart = machine.programs.get('systemctl');
+    machine.programs.set('systemctl', (argv, ...rest) => {
+      looks = argv[1] === 'start' ? 0 : looks;
+      return onStart?.(argv, ...rest) as never;
+    });
+    await begin(START);
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(looks).toBeGreaterThan(noticedAt);
+    expect(await machine.json(RESULT)).toMatchObject({ outcome: 'done', why: null });
+    expect([await found(), pods]).toEqual([UPGRADED, []]);
+  });
+
+  test('tells where nobody leads after it, and runs the new version all the same', async () => {
+    leader = () => (running === NEXT ? null : 'node-2_b');
+    await begin(START);
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(await machine.json(RESULT)).toMatchObject({
+      outcome: 'done',
+      why: 'no server leads kube-controller-manager',
+    });
+    expect(await found()).toEqual(UPGRADED);
+  });
+
+  test('does not wait for a Lease that is not there', async () => {
+    leader = () => undefined;
+    await begin(START);
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(await machine.json(RESULT)).toMatchObject({ outcome: 'done', why: null });
   });
 });
 

@@ -23,6 +23,7 @@ import { moveAway } from '../leave/move-pods.ts';
 import { openDownloads, readCa } from '../outbound.ts';
 import { createSnapshot } from '../snapshots/create.ts';
 import { listSnapshots } from '../snapshots/shelf.ts';
+import { missingLeader, requireControllersLed } from './controllers-led.ts';
 import { requireServersWell } from './guard.ts';
 import { type NodeHere, nodeHere, othersThan, requireReadyNode } from './here.ts';
 import { answeredOrOpen } from './node-answer.ts';
@@ -37,6 +38,9 @@ const SNAPSHOT_TURN_MS = 5 * 60_000;
 /** Until the node takes pods again: the API may be on its way back. */
 const UNCORDON_TIMEOUT_MS = 60_000;
 const RETRY_INTERVAL_MS = 2_000;
+
+/** Of an upgrade after which k3s is up. */
+const RESTARTED: readonly K3sUpgradeRecord['outcome'][] = ['done', 'went-back'];
 
 type Next = Partial<K3sUpgradeRecord>;
 
@@ -171,6 +175,7 @@ async function drain(context: MachineContext, record: K3sUpgradeRecord): Promise
   }
   const self = await here(context);
   const found = await requireReadyNode(context, self);
+  await requireControllersLed(context, self);
   const tookPods = record.took_pods ?? found.spec?.unschedulable !== true;
   // Written before it is cordoned: whoever goes on knows what it was.
   await change(context, { took_pods: tookPods });
@@ -235,9 +240,10 @@ async function goBack(context: MachineContext, record: K3sUpgradeRecord): Promis
 async function end(context: MachineContext, record: K3sUpgradeRecord): Promise<void> {
   const { v, id, from, to, role, node, snapshot, began } = record;
   const left = record.took_pods === true ? await takesPodsAgain(context, node) : undefined;
+  const unled = RESTARTED.includes(record.outcome) ? await notLedAgain(context) : undefined;
   await context.files.remove(K3S_NEXT_FILE);
   const now = context.clock.now();
-  const why = [record.why, left].filter((each) => (each ?? '') !== '').join('; ');
+  const why = [record.why, left, unled].filter((each) => (each ?? '') !== '').join('; ');
   await endK3sUpgrade(context, {
     ...{ v, id, from, to, role, node, snapshot },
     outcome: record.outcome ?? 'stuck',
@@ -245,6 +251,12 @@ async function end(context: MachineContext, record: K3sUpgradeRecord): Promise<v
     at: now.toISOString(),
     took_ms: Math.max(0, now.getTime() - Date.parse(began)),
   });
+}
+
+/** Whoever asked for this goes on with the next node when it ends: by then its pods must be able to move. */
+async function notLedAgain(context: MachineContext): Promise<string | undefined> {
+  const nobody = await missingLeader(context, await here(context));
+  return nobody === undefined ? undefined : `no server leads ${nobody}`;
 }
 
 /** @returns what is left to do where it does not, with the command that does it */

@@ -14,6 +14,15 @@ export async function upgradeK3s(machine: Machine, ...words: readonly string[]) 
   return { exitCode, ...JSON.parse(stdout), stderr };
 }
 
+/** Lets a node look every 2 s, and not every minute, whether it is asked for another k3s. */
+export async function lookOften(machine: Machine): Promise<void> {
+  const often = 'OnActiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=2s\nAccuracySec=100ms';
+  const timer = 'pipeops-agent-k3s-asked.timer';
+  await machine.writeFile(`/etc/systemd/system/${timer}.d/often.conf`, `[Timer]\n${often}\n`);
+  await machine.exec(['systemctl', 'daemon-reload']);
+  await machine.exec(['systemctl', 'restart', timer]);
+}
+
 /** `<name> <version>`, with what is not as it should be, of each node. */
 export async function versionsOf(server: Machine): Promise<readonly string[]> {
   const argv = ['k3s', 'kubectl', 'get', 'nodes', '-o', 'json'];

@@ -45,29 +45,30 @@ const OBJECTS = [
 
 /**
  * Deploys it, and asks it some times a second from `asker`, a node that nobody switches off.
- * @returns stops asking, with how often it was asked, and which requests had another status than 200 (000: none)
+ * @returns stops asking, with how often it was asked, and the requests that had another status than 200 (000: none)
  */
 export async function startLoad(server: Machine, asker: Machine) {
   await server.exec(['k3s', 'kubectl', 'apply', '-f', '-'], {
     stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: OBJECTS }),
   });
-  const ask = `curl -s -m 5 -o /dev/null -w '%{http_code}' http://${asker.address}:${NODE_PORT}/`;
+  const url = `http://${asker.address}:${NODE_PORT}/`;
+  const ask = `curl -s -m 5 -o /dev/null -w '%{http_code} %{time_total} %{errormsg}' ${url}`;
   const ready = ['deployment', 'web', '-o', 'jsonpath={.status.readyReplicas}'];
   await waitUntil('the application answers', READY_TIMEOUT_MS, async () => {
     const { stdout } = await server.exec(['k3s', 'kubectl', 'get', ...ready]);
     const answer = await asker.exec(['sh', '-c', ask], { check: false });
-    return stdout === '2' && answer.stdout === '200';
+    return stdout === '2' && answer.stdout.startsWith('200 ');
   });
-  const script = `while :; do ${ask} >>${LOG}; echo >>${LOG}; sleep 0.1; done`;
+  const script = `while :; do echo "$(date +%T.%3N) $(${ask})" >>${LOG}; sleep 0.1; done`;
   await asker.exec(['systemd-run', '--quiet', `--unit=${UNIT}`, 'sh', '-c', script]);
   return async () => {
     await asker.exec(['systemctl', 'stop', UNIT]);
     const lines = (await asker.readFile(LOG)).trim().split('\n');
-    // The last one was cut off.
+    // When it began, status, how long it took, why it failed. The last one was cut off.
     const answers = lines.slice(0, -1);
-    const failed = answers.flatMap((status, index) =>
-      status === '200' ? [] : [{ index, status }],
-    );
-    return { asked: answers.length, failed };
+    return {
+      asked: answers.length,
+      failed: answers.filter((each) => each.split(' ')[1] !== '200'),
+    };
   };
 }
