@@ -5,6 +5,8 @@ import { troubleOf } from '../../core/trouble.ts';
 import type { UpstreamAddress } from './address.ts';
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
 
+const NOT_IN_TIME = new Error('it did not answer in time');
+
 /**
  * @throws AgentError with the code of the peer when there is no connection; a wrong certificate is
  *   one reason
@@ -30,7 +32,7 @@ export function connectUpstream(
         reject(unreachable(address, cause));
       }
     };
-    const giveUp = () => fail(new Error('it did not answer in time'));
+    const giveUp = () => fail(NOT_IN_TIME);
     signal.addEventListener('abort', giveUp, { once: true });
     Bun.connect({
       hostname: address.hostname,
@@ -83,6 +85,11 @@ function tlsOf(address: UpstreamAddress) {
     default:
       return { tls: address.trust };
   }
+}
+
+/** Nobody could even dial. */
+export function notInTime(address: UpstreamAddress): AgentError {
+  return unreachable(address, NOT_IN_TIME);
 }
 
 function unreachable(address: UpstreamAddress, cause: unknown): AgentError {

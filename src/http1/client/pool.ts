@@ -7,7 +7,7 @@ import { within } from '../../core/waiting.ts';
 import { headRoom } from '../head-room.ts';
 import type { UpstreamAddress } from './address.ts';
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
-import { connectUpstream } from './dial.ts';
+import { dialTurns } from './dial-turns.ts';
 
 /** Connections at once: every watch and every shell has its own. */
 const CONNECTIONS_MAX = 2_500;
@@ -17,7 +17,7 @@ const IDLE_MAX = 64;
 const IDLE_MS_MAX = 60_000;
 /** How often connections that wait for an answer are checked, as long as there are connections. */
 const SILENCE_CHECK_MS = 5_000;
-/** Time for TCP and TLS. */
+/** Time for the turn to dial, TCP and TLS. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface UpstreamPool {
@@ -44,6 +44,8 @@ interface Idle {
 export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   const { clock } = deps;
   const open = new Map<UpstreamConnection, UpstreamAddress>();
+  const turns = dialTurns();
+  /** Those who wait for their turn to dial, too. */
   let connecting = 0;
   /** The last one used is used first: the others grow old and go. */
   let idle: Idle[] = [];
@@ -69,6 +71,9 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
         connection.close();
         return;
       }
+      if (turns.offer(address, connection)) {
+        return;
+      }
       idle.push({ connection, address, since: clock.monotonic() });
       if (idle.length > IDLE_MAX) {
         idle[0]?.connection.close();
@@ -80,21 +85,17 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
     },
   };
 
-  const fresh = async (address: UpstreamAddress): Promise<UpstreamConnection> => {
+  const connect = async (
+    address: UpstreamAddress,
+    mayReuse: boolean,
+  ): Promise<UpstreamConnection> => {
     if (open.size + connecting >= CONNECTIONS_MAX) {
-      throw new AgentError(
-        'TOO_MANY_REQUESTS',
-        'The agent has too many connections to Kubernetes and to applications',
-        {
-          hint: 'End some watches, shells or port-forwards, then try again',
-          details: { connections_max: CONNECTIONS_MAX },
-        },
-      );
+      throw tooManyConnections();
     }
     connecting += 1;
     try {
       const connection = await within(clock, CONNECT_TIMEOUT_MS, undefined, (signal) =>
-        connectUpstream(address, owner, signal),
+        turns.connect({ address, mayReuse }, owner, signal),
       );
       open.set(connection, address);
       if (!isChecking) {
@@ -107,7 +108,7 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   };
 
   return {
-    fresh,
+    fresh: (address) => connect(address, false),
     acquire: (address) => {
       const oldest = idle[0];
       if (oldest !== undefined && clock.monotonic() - oldest.since >= IDLE_MS_MAX) {
@@ -116,11 +117,11 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
       const at = idle.findLastIndex((each) => each.address === address);
       const [found] = at === -1 ? [] : idle.splice(at, 1);
       if (found === undefined) {
-        return fresh(address);
+        return connect(address, true);
       }
       if (clock.monotonic() - found.since >= IDLE_MS_MAX) {
         found.connection.close();
-        return fresh(address);
+        return connect(address, true);
       }
       return found.connection;
     },
@@ -131,4 +132,15 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
       }
     },
   };
+}
+
+function tooManyConnections(): AgentError {
+  return new AgentError(
+    'TOO_MANY_REQUESTS',
+    'The agent has too many connections to Kubernetes and to applications',
+    {
+      hint: 'End some watches, shells or port-forwards, then try again',
+      details: { connections_max: CONNECTIONS_MAX },
+    },
+  );
 }

@@ -1,11 +1,18 @@
 import { expect, test } from 'bun:test';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { UpstreamConnection } from '../../../src/http1/client/connection.ts';
 import { upstreamPool } from '../../../src/http1/client/pool.ts';
 import { KUBERNETES_PEER } from '../../../src/proxy/kubernetes-destination.ts';
 import { recordedAnswer } from '../../proxy/recorded-answer.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { okAnswer, rawUpstream, upstreamCertificates } from '../../support/raw-upstream.ts';
+import {
+  okAnswer,
+  type RawUpstream,
+  rawUpstream,
+  upstreamCertificates,
+} from '../../support/raw-upstream.ts';
+import { until } from '../../support/until.ts';
 
 /** One whole exchange. */
 async function exchange(connection: UpstreamConnection): Promise<void> {
@@ -66,6 +73,84 @@ test('a server that never answers the handshake is given up in time', async () =
   } finally {
     silent.stop(true);
   }
+});
+
+/** A way to a server on which only the first connection comes through; the others are held where they are. */
+async function narrowWay(server: RawUpstream) {
+  const held: Socket[] = [];
+  const through: Socket[] = [];
+  const way = createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (through.length > 0) {
+      held.push(socket);
+      return;
+    }
+    const on = connect({ host: '127.0.0.1', port: server.address.port });
+    on.on('error', () => undefined);
+    through.push(socket, on);
+    socket.pipe(on).pipe(socket);
+  });
+  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve));
+  const { port } = way.address() as AddressInfo;
+  return {
+    address: { ...server.address, port },
+    held,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of [...through, ...held]) {
+        socket.destroy();
+      }
+      await new Promise<void>((resolve) => way.close(() => resolve()));
+    },
+  };
+}
+
+/** More than are dialled at once. */
+const CALLERS = 40;
+const DIALS_MAX = 16;
+
+test('a server that comes back is dialled a few times at once, and the others wait, but not for ever', async () => {
+  await using server = await rawUpstream(({ socket }) => socket.write(okAnswer('')));
+  await using way = await narrowWay(server);
+  const clock = manualClock();
+  const pool = upstreamPool({ clock });
+  await pool.fresh(way.address);
+  const failed = Array.from({ length: CALLERS }, () => failureOf(() => pool.acquire(way.address)));
+  await until('some are dialled', () => way.held.length === DIALS_MAX);
+  const [first] = failed;
+  way.held[0]?.destroy();
+  expect((await first)?.message).toEndWith('it closed the connection');
+  await until('the next one is dialled', () => way.held.length === DIALS_MAX + 1);
+  clock.advance(10_000);
+  const late = (await Promise.all(failed.slice(1))).map(({ code, message }) => [code, message]);
+  const { port } = way.address;
+  const message = `Cannot reach Kubernetes at 127.0.0.1:${port}: it did not answer in time`;
+  expect(late).toEqual(Array(CALLERS - 1).fill(['KUBERNETES_API', message]));
+  expect(way.held).toHaveLength(DIALS_MAX + 1);
+  const again = failureOf(() => pool.acquire(way.address));
+  await until('there is a turn again', () => way.held.length === DIALS_MAX + 2);
+  clock.advance(10_000);
+  expect((await again).message).toBe(message);
+  pool.close();
+});
+
+test('who waits for a turn takes a connection that becomes idle, unless it must be a fresh one', async () => {
+  await using server = await rawUpstream(({ socket }) => socket.write(okAnswer('')));
+  await using way = await narrowWay(server);
+  const clock = manualClock();
+  const pool = upstreamPool({ clock });
+  const first = await pool.acquire(way.address);
+  const dialled = Array.from({ length: DIALS_MAX }, () =>
+    failureOf(() => pool.acquire(way.address)),
+  );
+  const fresh = failureOf(() => pool.fresh(way.address));
+  const waiting = pool.acquire(way.address);
+  await exchange(first);
+  expect(await waiting).toBe(first);
+  await exchange(first);
+  expect(await pool.acquire(way.address)).toBe(first);
+  clock.advance(10_000);
+  await Promise.all([...dialled, fresh]);
+  pool.close();
 });
 
 test.each([
