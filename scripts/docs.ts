@@ -341,34 +341,62 @@ interface Shape {
   readonly format?: string;
   readonly properties?: Readonly<Record<string, Shape>>;
   readonly items?: Shape;
+  /** What the fields of an object have that can be named anything. */
+  readonly additionalProperties?: Shape | boolean;
+  readonly enum?: readonly unknown[];
   readonly anyOf?: readonly Shape[];
   readonly oneOf?: readonly Shape[];
   readonly description?: string;
   readonly const?: unknown;
 }
 
-/** Each field with its way: `items[].name`. */
+/** Each field with its way: `items[].name`; of several shapes those of all. */
 function fieldRows(shape: Shape, way = ''): readonly string[] {
-  return Object.entries(shape.properties ?? {}).flatMap(([name, field]) => {
+  const rows = Object.entries(shape.properties ?? {}).flatMap(([name, field]) => {
     const here = `${way}${name}`;
-    const inside = field.anyOf?.find(({ type }) => type !== 'null') ?? field;
-    return [
-      row(`\`${here}\``, typeText(field)),
-      ...fieldRows(inside, `${here}.`),
-      ...fieldRows(inside.items ?? {}, `${here}[].`),
-    ];
+    return [row(`\`${here}\``, typeText(field)), ...rowsInside(field, here)];
   });
+  return [...new Set(rows)];
 }
 
-function typeText({ type, format, anyOf, const: only }: Shape): string {
-  if (only !== undefined) {
-    return `\`${JSON.stringify(only)}\``;
+function rowsInside(field: Shape, way: string): readonly string[] {
+  return (field.anyOf ?? [field]).flatMap((each) => [
+    ...fieldRows(each, `${way}.`),
+    ...(each.items === undefined ? [] : rowsInside(each.items, `${way}[]`)),
+  ]);
+}
+
+function typeText({ type, format, anyOf, items, additionalProperties, ...rest }: Shape): string {
+  if (rest.const !== undefined) {
+    return `\`${JSON.stringify(rest.const)}\``;
+  }
+  if (rest.enum !== undefined) {
+    return rest.enum.map((each) => `\`${JSON.stringify(each)}\``).join(' or ');
   }
   if (anyOf !== undefined) {
-    return anyOf.map(typeText).join(' or ');
+    return [...new Set(anyOf.map(typeText))].join(' or ');
+  }
+  if (items !== undefined) {
+    return `array of ${plural(items)}`;
+  }
+  if (typeof additionalProperties === 'object' && Object.keys(additionalProperties).length > 0) {
+    return `object of ${plural(additionalProperties)} by name`;
   }
   const types = typeof type === 'string' ? type : (type ?? ['anything']).join(' or ');
   return format === undefined ? types : `${types}, ${format}`;
+}
+
+/** `strings`, `arrays of strings`, `(string or null)`. */
+function plural(shape: Shape): string {
+  const text = typeText(shape);
+  if (shape.items !== undefined) {
+    return text.replace('array', 'arrays');
+  }
+  return typeof shape.type === 'string' && shape.format === undefined && shape.enum === undefined
+    ? text.replace(shape.type, `${shape.type}s`)
+    : text.includes(' or ')
+      ? `(${text})`
+      : text;
 }
 
 function row(...cells: readonly string[]): string {

@@ -13,7 +13,9 @@ export function answerSchema(answer: z.ZodType): Schema {
   const { $schema: _, ...schema } = z.toJSONSchema(answer, {
     io: 'output',
     override: ({ jsonSchema }) => {
-      delete jsonSchema.additionalProperties;
+      if (jsonSchema.properties !== undefined) {
+        delete jsonSchema.additionalProperties; // Of a record they say what it has.
+      }
       if (jsonSchema.format !== undefined) {
         delete jsonSchema.pattern; // The format says it in a word.
       }

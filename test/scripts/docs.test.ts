@@ -15,6 +15,24 @@ test.each(Object.entries(PAGES))(
   },
 );
 
+test('docs/CLI.md says of each array and record of --json what is in it', async () => {
+  const page = await docs('CLI.md');
+  const types = [...page.matchAll(/^\| `[^`]+` \| (.*) \|$/gm)].map(([, type = '']) => type);
+  expect(types.filter((type) => /\barrays?\b(?! of)/.test(type))).toEqual([]);
+  for (const row of [
+    '| `networks.pods` | array of strings |',
+    '| `plan[].commands` | array of arrays of strings |',
+    '| `pods` | array of objects or null |',
+    '| `pods[].cpu` | number |',
+    '| `workloads.pods.by_phase` | object of integers by name |',
+    '| `tokens[].role` | `"server"` or `"agent"` |',
+    // Of a field with several shapes, those of all.
+    '| `steps[].needed` | boolean |',
+  ]) {
+    expect(page).toContain(`${row}\n`);
+  }
+});
+
 test.each([
   ['ARCHITECTURE.md', /^## Exit codes$([^#]*)/m],
   ['INSTALL.md', /^\*\*Exit codes\*\*([^#]*)/m],
