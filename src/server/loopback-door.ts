@@ -1,13 +1,11 @@
-/**
- * A door on 127.0.0.1 whose listening socket outlives the agent: while that is started anew, nobody is refused
- * (docs/decisions/0050-kept-sockets.md).
- */
+/** A door on 127.0.0.1, whose listening socket outlives the agent. */
 import type { TLSOptions } from 'bun';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, KeptSockets, Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { DoorDeps } from '../http1/server/connection.ts';
 import { type ConnectionServer, connectionServer } from '../http1/server/connections.ts';
+import { takeOver } from './left-socket.ts';
 
 export interface LoopbackDeps {
   readonly clock: Clock;
@@ -34,7 +32,11 @@ export function loopbackDoor(
   door: DoorDeps,
   options: LoopbackOptions,
 ): LoopbackDoor {
-  const taken = takeOver(deps, door, options);
+  const { tls } = options;
+  const left = { name: nameOf(options.port), port: options.port };
+  const taken = takeOver(deps, left, (fd) =>
+    connectionServer(deps.clock, door, { fd, ...(tls && { tls }) }),
+  );
   const server = taken ?? listen(deps, door, options);
   const port = taken === undefined ? server.port : options.port;
   const leave = () => deps.kept.keep(nameOf(port), server.descriptor);
@@ -43,30 +45,6 @@ export function loopbackDoor(
 
 function nameOf(port: number): string {
   return `tcp-${port}`;
-}
-
-/** Goes on with the socket that the process before has left. Where that fails, the port is soon free. */
-function takeOver(
-  { clock, log, kept }: LoopbackDeps,
-  door: DoorDeps,
-  { port, tls }: LoopbackOptions,
-): ConnectionServer | undefined {
-  const name = nameOf(port);
-  const descriptor = kept.take(name);
-  if (descriptor === undefined) {
-    return undefined;
-  }
-  try {
-    return connectionServer(clock, door, { fd: descriptor, ...(tls && { tls }) });
-  } catch (thrown) {
-    log.warn('cannot go on with a socket of the process before', {
-      port,
-      error: troubleOf(thrown),
-    });
-    return undefined;
-  } finally {
-    kept.forget(name); // If this process is killed, clients are refused at once, and not left to wait.
-  }
 }
 
 function listen(

@@ -1,9 +1,9 @@
 /**
  * The door for scrapers from elsewhere: TLS, GET /metrics and nothing else, and only for those who show the
- * token or a certificate. That it cannot listen never ends the agent.
+ * token or a certificate. That it cannot listen never ends the agent. Its listening socket outlives the agent.
  */
 import { toAgentError } from '../core/errors.ts';
-import type { Clock, Files, Log, Random } from '../core/ports.ts';
+import type { Clock, Files, KeptSockets, Log, Random } from '../core/ports.ts';
 import { type HeaderList, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
@@ -13,6 +13,7 @@ import { PROBLEM_TYPE, problemBody, type Refused } from './api/problem.ts';
 import { requestIds } from './api/request-id.ts';
 import { sendAnswer } from './api/send-answer.ts';
 import type { ApiSources } from './api/sources.ts';
+import { takeOver } from './left-socket.ts';
 import type { Listener } from './listener.ts';
 import { keptAuth, type LocalAuth } from './local-auth.ts';
 import { localCertificate } from './local-certificate.ts';
@@ -27,6 +28,7 @@ interface Deps {
   readonly random: Random;
   readonly files: Files;
   readonly log: Log;
+  readonly kept: KeptSockets;
   readonly sources: ApiSources;
 }
 
@@ -43,23 +45,31 @@ export interface MetricsDoorOptions {
 
 export function metricsDoor(deps: Deps, options: MetricsDoorOptions): Listener {
   let port = options.port;
-  const serve = async (signal: AbortSignal) => {
-    while (!signal.aborted) {
-      const server = await listen(deps, options);
-      if (server !== undefined) {
-        port = server.port;
-        deps.log.info('metrics are answered', { address: options.address, port });
-        await server.serveUntil(signal);
-        return;
-      }
-      await deps.clock.sleep(RETRY_MS, signal);
+  const serve = async (first: ConnectionServer | undefined, signal: AbortSignal) => {
+    let server = first;
+    while (server === undefined && (await deps.clock.sleep(RETRY_MS, signal))) {
+      server = await listen(deps, options);
+    }
+    if (server !== undefined) {
+      const { descriptor } = server;
+      port = server.port || options.port;
+      deps.log.info('metrics are answered', { address: options.address, port });
+      await server.serveUntil(signal, () =>
+        deps.kept.keep(nameOf(options.address, port), descriptor),
+      );
     }
   };
   return {
     name: 'metrics-door',
     port: () => port,
-    start: async (signal) => ({ done: serve(signal) }),
+    // Once all have started, a socket that nobody has taken is closed.
+    start: async (signal) => ({ done: serve(await listen(deps, options), signal) }),
   };
+}
+
+/** A colon separates the names of descriptors (sd_listen_fds(3)). */
+function nameOf(address: string, port: number): string {
+  return `metrics-${address.replaceAll(':', '.')}-${port}`;
 }
 
 async function listen(
@@ -72,11 +82,14 @@ async function listen(
     const auth =
       clientCaPath === undefined ? await keptAuth(deps, options.tokenPath) : ACCEPTED_BY_TLS;
     const clients = clientCaPath === undefined ? {} : await clientsOf(deps.files, clientCaPath);
-    return connectionServer(
-      deps.clock,
-      doorDeps(deps, auth, options.tokenPath),
-      { hostname: address, port, exclusive: true, tls: { cert: certificate, key, ...clients } },
-      { connectionsMax: CONNECTIONS_MAX },
+    const door = doorDeps(deps, auth, options.tokenPath);
+    const tls = { cert: certificate, key, ...clients };
+    const max = { connectionsMax: CONNECTIONS_MAX };
+    return (
+      takeOver(deps, { name: nameOf(address, port), port }, (fd) =>
+        connectionServer(deps.clock, door, { fd, tls }, max),
+      ) ??
+      connectionServer(deps.clock, door, { hostname: address, port, exclusive: true, tls }, max)
     );
   } catch (thrown) {
     const error = toAgentError(thrown).message;

@@ -1,12 +1,15 @@
+import { dlopen, FFIType } from 'bun:ffi';
 import { expect, test } from 'bun:test';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { KeptSockets } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { metricsDoor } from '../../src/server/metrics-door.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { makeCertificates } from '../support/tls.ts';
@@ -17,7 +20,14 @@ const SOURCES = {
   metrics: async (accept: string) => ({ type: 'text/plain', text: `up 1 ${accept}\n` }),
 };
 
-async function openDoor(more: { clientCa?: string; port?: number } = {}) {
+interface DoorWishes {
+  readonly clientCa?: string;
+  readonly port?: number;
+  readonly address?: string;
+  readonly kept?: KeptSockets;
+}
+
+async function openDoor(more: DoorWishes = {}) {
   const directory = await tempDirectory();
   const at = (name: string) => join(directory.path, name);
   if (more.clientCa !== undefined) {
@@ -26,9 +36,11 @@ async function openDoor(more: { clientCa?: string; port?: number } = {}) {
   const log = memoryLog();
   const clock = more.port === undefined ? systemClock : manualClock();
   const stop = new AbortController();
-  const deps = { clock, random: systemRandom, files: systemFiles('/'), log, sources: SOURCES };
+  const { kept = NO_KEPT_SOCKETS, address = '127.0.0.1' } = more;
+  const files = systemFiles('/');
+  const deps = { clock, random: systemRandom, files, log, kept, sources: SOURCES };
   const door = metricsDoor(deps, {
-    ...{ address: '127.0.0.1', port: more.port ?? 0 },
+    ...{ address, port: more.port ?? 0 },
     ...{ certificatePath: at('tls.pem'), tokenPath: at('token') },
     clientCaPath: more.clientCa === undefined ? undefined : at('client-ca'),
   });
@@ -97,3 +109,29 @@ test('where the port is taken it says so, tries again, and the agent goes on', a
     'info metrics are answered',
   ]);
 });
+
+test.each(['127.0.0.1', '::1'])(
+  'over a restart scrapers of %s wait, and are not refused',
+  async (address) => {
+    const libc = dlopen('libc.so.6', { dup: { args: [FFIType.i32], returns: FFIType.i32 } });
+    const store = new Map<string, number>();
+    const kept: KeptSockets = {
+      take: (name) => store.get(name),
+      keep: (name, descriptor) => void store.set(name, libc.symbols.dup(descriptor)),
+      forget: (name) => void store.delete(name),
+      closeRest: () => undefined,
+    };
+    const host = address.includes(':') ? `[${address}]` : address;
+    let port = 0;
+    {
+      await using first = await openDoor({ address, kept });
+      port = first.door.port();
+    }
+    expect([...store.keys()]).toEqual([`metrics-${address.replaceAll(':', '.')}-${port}`]);
+    const tls = { rejectUnauthorized: false };
+    const waiting = fetch(`https://${host}:${port}/metrics`, { tls });
+    await using second = await openDoor({ address, port, kept });
+    expect((await waiting).status).toBe(401);
+    expect([second.door.port(), store.size]).toEqual([port, 0]);
+  },
+);
