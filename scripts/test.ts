@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Glob } from 'bun';
 import { GO_ENVIRONMENT } from '../test/vm/k3s-build.ts';
 import { coverageOfSources } from './coverage.ts';
+import { readJunitReport } from './junit-report.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const BUN = process.execPath;
@@ -39,12 +40,6 @@ const OTHER_PARTS = [
   'long',
 ];
 
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-
 const PARTS: ReadonlyMap<string, readonly (() => Promise<void>)[]> = new Map([
   ['unit', [unit]],
   ['cli', [cli]],
@@ -59,8 +54,19 @@ if (pieces === undefined) {
   process.exit(2);
 }
 
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+const counts = { passed: 0, skipped: 0 };
+/** What failed, by name. */
+const failures: string[] = [];
 const scratch = await mkdtemp(join(tmpdir(), 'pipeops-test-run-'));
+
+/** Counts a check as one test. */
+function record(name: string, ok: boolean): void {
+  if (ok) {
+    counts.passed += 1;
+  } else {
+    failures.push(name);
+  }
+}
 
 /** A check that counts as one test. */
 async function check(
@@ -77,7 +83,7 @@ async function check(
     stderr: 2,
   });
   const ok = (await child.exited) === 0;
-  counts[ok ? 'passed' : 'failed'] += 1;
+  record(name, ok);
   say(`${ok ? 'ok' : 'FAILED'}: ${name} (${seconds(began)} s)`);
 }
 
@@ -104,27 +110,17 @@ async function runTests(
     stderr: 2,
   });
   const exitCode = await child.exited;
-  const found = await readReport(report);
+  const file = Bun.file(report);
+  const found = readJunitReport((await file.exists()) ? await file.text() : '');
   counts.passed += found.passed;
-  counts.failed += found.failed;
   counts.skipped += found.skipped;
   if (exitCode !== 0 && found.failed === 0) {
-    counts.failed += 1; // It ended before or outside of its tests.
+    // It ended before or outside of its tests.
+    failures.push(`${name}: exit code ${exitCode}`);
   }
+  failures.push(...found.failures);
   say(`${exitCode === 0 ? 'ok' : 'FAILED'}: ${name} (${seconds(began)} s)`);
   return coverage;
-}
-
-async function readReport(path: string): Promise<Counts> {
-  const file = Bun.file(path);
-  const head = (await file.exists())
-    ? /<testsuites [^>]*>/.exec(await file.text())?.[0]
-    : undefined;
-  const number = (name: string) =>
-    Number(new RegExp(`\\b${name}="(\\d+)"`).exec(head ?? '')?.[1] ?? 0);
-  const failed = number('failures');
-  const skipped = number('skipped');
-  return { passed: number('tests') - failed - skipped, failed, skipped };
 }
 
 async function unit(): Promise<void> {
@@ -150,7 +146,7 @@ async function unit(): Promise<void> {
   ]);
   const { percent, worst } = await coverageOfSources(ROOT, join(report, 'lcov.info'));
   const enough = percent >= COVERAGE_PERCENT_MIN;
-  counts[enough ? 'passed' : 'failed'] += 1;
+  record('coverage', enough);
   say(`${enough ? 'ok' : 'FAILED'}: ${percent.toFixed(1)} % of the lines of src are covered`);
   for (const { path, missed } of worst) {
     say(`  ${String(missed).padStart(4)} lines not covered in ${path}`);
@@ -207,7 +203,11 @@ async function preparedMachines(): Promise<boolean> {
   const reason = (await new Response(prerequisites.stdout).text()).trim();
   if ((await prerequisites.exited) !== 0) {
     const required = process.env['CI'] === 'true';
-    counts[required ? 'failed' : 'skipped'] += 1;
+    if (required) {
+      record('machines', false);
+    } else {
+      counts.skipped += 1;
+    }
     say(`${required ? 'FAILED' : 'skipped'}: machines: ${reason}`);
     return false;
   }
@@ -273,7 +273,11 @@ for (const piece of pieces) {
   await piece();
 }
 await rm(scratch, { recursive: true, force: true });
+// Again at the end: of a long run that is what is looked at first.
+for (const failure of failures) {
+  say(`FAILED: ${failure}`);
+}
 process.stdout.write(
-  `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
+  `${counts.passed} passed, ${failures.length} failed, ${counts.skipped} skipped\n`,
 );
-process.exit(counts.failed === 0 ? 0 : 1);
+process.exit(failures.length === 0 ? 0 : 1);
