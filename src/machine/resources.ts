@@ -15,6 +15,7 @@ import {
   k3sUpgradeUnits,
   snapshotUnits,
 } from '../host/agent/root-units.ts';
+import { rootUnitsStarted } from '../host/agent/root-units-started.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { snapshotDirectory } from '../host/agent/snapshot-directory.ts';
 import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
@@ -79,9 +80,9 @@ export interface MachinePlan {
 const NO_SETTINGS: SharedSettings = { v: 1, settings: {}, ca: null };
 
 /**
- * Everything between a bare machine and a ready agent, in the order in which it is made. It is removed in
- * the opposite order.
- * @param plan undefined if nothing is to be made. Then each resource can only be removed
+ * Everything between a bare machine and a ready agent, in the order in which it is made.
+ * @param plan undefined if nothing is to be made. Then each resource can only be removed, and the list is the
+ *   opposite of the order of that: what is in the cluster goes once the daemon is stopped that uses it
  */
 export function machineResources(
   context: MachineContext,
@@ -99,6 +100,38 @@ export function machineResources(
   const joined = plan?.k3s.config['server'];
   const server = joined === undefined ? undefined : String(joined);
   const isServer = policy !== undefined;
+  const k3s = k3sResources(
+    context,
+    inventory,
+    plan?.k3s,
+    { signal: context.signal, isAdopted: plan?.adoption !== undefined },
+    besideK3s(context, plan),
+  );
+  const ready = [
+    ...k3s.ready,
+    ...(plan?.joining === undefined
+      ? []
+      : [joinNote(context, { node: plan.k3s.nodeName, ...plan.joining }, context.signal)]),
+  ];
+  const inCluster = [
+    agentPermissions(context, inventory, KUBERNETES_ACCOUNT, manifests),
+    policyFile(context, inventory, policy),
+    agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
+  ];
+  const takesSnapshots = plan?.k3s.role === 'server';
+  const upgradesK3s = plan !== undefined && plan.adoption === undefined;
+  const units = [
+    helperUnits(context, inventory),
+    snapshotDirectory(context),
+    snapshotUnits(context, inventory, takesSnapshots),
+    k3sUpgradeUnits(context, inventory, upgradesK3s),
+    k3sAskedUnits(context, inventory, upgradesK3s),
+    agentUnit(context, inventory),
+  ];
+  const startedUnits = rootUnitsStarted(context, inventory, {
+    snapshots: takesSnapshots,
+    k3sUpgrades: upgradesK3s,
+  });
   const resources = [
     usrLocalLayer(context, inventory, plan?.layersUsrLocal === true),
     placeExecutable(context, inventory, {
@@ -108,32 +141,16 @@ export function machineResources(
     }),
     ...repairResources(context, inventory, { ids: [], rules: plan?.opens ?? [] }),
     adoptedK3s(context, inventory, plan?.adoption),
-    ...k3sResources(
-      context,
-      inventory,
-      plan?.k3s,
-      { signal: context.signal, isAdopted: plan?.adoption !== undefined },
-      besideK3s(context, plan),
-    ),
-    ...(plan?.joining === undefined
-      ? []
-      : [joinNote(context, { node: plan.k3s.nodeName, ...plan.joining }, context.signal)]),
+    ...k3s.started,
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),
     joinedServer(context, inventory, server),
     controlPlaneToken(context, inventory, plan?.controlPlaneToken),
     proxyCredentials(context, inventory, plan?.proxyCredentials),
-    agentPermissions(context, inventory, KUBERNETES_ACCOUNT, manifests),
-    policyFile(context, inventory, policy),
-    agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
-    helperUnits(context, inventory),
-    snapshotDirectory(context),
-    snapshotUnits(context, inventory, plan?.k3s.role === 'server'),
-    k3sUpgradeUnits(context, inventory, plan !== undefined && plan.adoption === undefined),
-    k3sAskedUnits(context, inventory, plan !== undefined && plan.adoption === undefined),
-    agentUnit(context, inventory),
-    ...(plan === undefined ? [] : running(context, plan)),
+    ...(plan === undefined
+      ? [...inCluster, ...units]
+      : [...units, startedUnits, ...ready, ...inCluster, ...running(context, plan)]),
   ];
   return withOtherVersions(context, inventory, resources);
 }

@@ -94,14 +94,15 @@ describe('install', () => {
       'agent-account',
       'agent-config',
       'control-plane-token',
-      'agent-permissions',
-      'policy-file',
-      'agent-kubeconfig',
       'helper',
       'snapshots',
       'k3s-upgrade',
       'k3s-asked',
       'agent-unit',
+      'root-units',
+      'agent-permissions',
+      'policy-file',
+      'agent-kubeconfig',
       'start-agent',
     ]);
     expect(JSON.parse(first.stdout)).toMatchObject({
@@ -125,6 +126,7 @@ describe('install', () => {
     expect(installer?.env).toEqual({
       INSTALL_K3S_EXEC: 'server',
       INSTALL_K3S_VERSION: 'v1.36.3+k3s1',
+      INSTALL_K3S_SKIP_ENABLE: 'true',
       INSTALL_K3S_SKIP_START: 'true',
       INSTALL_K3S_SKIP_DOWNLOAD: 'binary',
       GITHUB_URL: MIRROR,

@@ -175,6 +175,7 @@ describe('install --bundle', () => {
     expect(installer?.env).toEqual({
       INSTALL_K3S_EXEC: 'server',
       INSTALL_K3S_VERSION: VERSION,
+      INSTALL_K3S_SKIP_ENABLE: 'true',
       INSTALL_K3S_SKIP_START: 'true',
       INSTALL_K3S_SKIP_DOWNLOAD: 'true',
     });

@@ -6,6 +6,7 @@ import {
   CONTROL_PLANE,
   type SimulatedMachine,
   simulatedMachine,
+  unitsIn,
 } from '../support/simulated-machine.ts';
 
 const AGENT = 'pipeops-agent.service';
@@ -76,13 +77,17 @@ function loopingUnit(unit: string, onLook: (journal: Journal) => void): Journal 
         return { exitCode: machine.enabled.has(name) ? 0 : 1 };
       case 'enable':
       case 'reenable':
-        machine.enabled.add(name);
+        for (const each of unitsIn(argv)) {
+          machine.enabled.add(each);
+        }
         return {};
       case 'show':
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'start':
       case 'restart':
-        machine.units.set(name, name === unit ? 'activating' : 'active');
+        for (const each of unitsIn(argv)) {
+          machine.units.set(each, each === unit ? 'activating' : 'active');
+        }
         if (name === unit && argv[1] === 'restart') {
           onLook(journal); // What it says is there before the restart has failed.
           return START_FAILED;
@@ -335,7 +340,7 @@ describe('ready means what the summary says', () => {
     await install();
     let needsReload = true;
     machine.programs.set('systemctl', (argv) => {
-      if (argv[1] === 'daemon-reload') {
+      if (argv[1] === 'reenable') {
         needsReload = false;
       }
       const reload = needsReload ? 'yes' : 'no';

@@ -469,6 +469,11 @@ type MachineProgram = (
 const ok: Answer = {};
 const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
 
+/** Those that a command of systemctl is for. */
+export function unitsIn([, , ...words]: readonly string[]): readonly string[] {
+  return words.filter((word) => !word.startsWith('-'));
+}
+
 const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
   systemctl: async ({ units, enabled, put, files }, argv) => {
     const unit = argv.at(-1) ?? '';
@@ -485,7 +490,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'enable':
       case 'reenable':
-        enabled.add(unit);
+        for (const each of unitsIn(argv)) {
+          enabled.add(each);
+        }
         return ok;
       case 'disable':
         enabled.delete(unit);
@@ -500,7 +507,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
         return ok;
       case 'start':
       case 'restart':
-        units.set(unit, 'active');
+        for (const each of unitsIn(argv)) {
+          units.set(each, 'active');
+        }
         if (unit === 'k3s.service') {
           await put(KUBELET_KUBECONFIG, 'of the kubelet');
           await bringCa(files, put);

@@ -1,6 +1,6 @@
 /**
- * A unit whose file a package has brought: it is started and stopped here, and the file is left to the package
- * manager. In the inventory it says that this installation runs it.
+ * A unit whose file a package has brought, and takes away. In the inventory it says that this installation runs
+ * it, and so stops it.
  */
 import { basename } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
@@ -8,7 +8,7 @@ import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import type { Removal, Resource } from '../engine/resource.ts';
-import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
+import { forgetFailure } from '../engine/systemctl.ts';
 
 interface Deps {
   readonly exec: Exec;
@@ -18,8 +18,6 @@ interface Deps {
 
 interface Parts {
   readonly unitFile: string;
-  /** Enables and starts it; absent where another resource does. */
-  readonly start?: () => Promise<void>;
   /** Disables and stops it, also where it is so already. */
   readonly stop: () => Promise<void>;
 }
@@ -28,7 +26,7 @@ export function packagedUnit(
   deps: Deps,
   inventory: HostInventory,
   about: Pick<Resource, 'id' | 'title' | 'touches'>,
-  { unitFile, start, stop }: Parts,
+  { unitFile, stop }: Parts,
 ): Resource {
   const unit = basename(unitFile);
   const entry = { kind: 'unit', name: unitFile } as const;
@@ -45,9 +43,7 @@ export function packagedUnit(
     ...about,
     entries: [entry],
     isWanted: true,
-    isDone: async () =>
-      inventory.has(entry.kind, entry.name) &&
-      (start === undefined || ((await isEnabled(deps, unit)) && (await isActive(deps, unit)))),
+    isDone: async () => inventory.has(entry.kind, entry.name),
     apply: async () => {
       if ((await deps.files.stat(unitFile)) === undefined) {
         throw new AgentError('FILE_ACCESS', `${unitFile} of the package is missing`, {
@@ -55,7 +51,6 @@ export function packagedUnit(
         });
       }
       await inventory.record(entry);
-      await (start ?? (() => systemctl(deps, 'daemon-reload')))();
     },
     changes: async () => [{ action: 'keep', target: unitFile }],
     undo: async () => (inventory.has(entry.kind, entry.name) ? [removal] : []),

@@ -1,7 +1,7 @@
 /**
  * Units of root beside the daemon's own: the helper behind its socket, the snapshots behind their timer. They
  * are noted only as files, and start and stop with the daemon: releases before them stop no other unit when they
- * remove an installation.
+ * remove an installation. Their files are written here, and `root-units-started.ts` has systemd read and start them.
  */
 import { basename } from 'node:path';
 import {
@@ -18,11 +18,10 @@ import {
 } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import { recordMissing } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
-import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
+import { forgetFailure, systemctl } from '../engine/systemctl.ts';
 import { packagedUnit } from './packaged-unit.ts';
 import { type UnitText, unitTextsFor } from './unit-texts.ts';
 
@@ -41,12 +40,12 @@ const STARTED_WITH_AGENT = {
   isShared: true,
 } as const;
 
-/** A unit that starts another one when there is something to do. */
+/** A unit that starts another one when there is something to do, and that one. */
 interface StartingUnit {
   readonly id: string;
   readonly title: string;
   readonly texts: readonly UnitText[];
-  /** The one that is enabled and started. */
+  /** The one that is to be enabled and started. */
   readonly starts: string;
   /** Those that it has started, as a pattern. */
   readonly started: string;
@@ -119,11 +118,7 @@ function startingUnit(
   const about = { id, title, touches: texts.map(({ path }) => path) };
   const starting = texts.find(({ path }) => basename(path) === unit.starts);
   if (deps.places.isPackaged && starting !== undefined) {
-    const parts = {
-      unitFile: starting.path,
-      start: () => start(deps, inventory, unit),
-      stop: () => stop(deps, unit),
-    };
+    const parts = { unitFile: starting.path, stop: () => stop(deps, unit) };
     const packaged = packagedUnit(deps, inventory, about, parts);
     return isWanted ? packaged : { ...packaged, ...LEFT_AS_IT_IS };
   }
@@ -135,24 +130,11 @@ function startingUnit(
   };
 }
 
-/** Once systemd has read it. */
-async function start(deps: Deps, inventory: HostInventory, { starts }: StartingUnit) {
-  await recordMissing(deps, inventory, { kind: 'directory', name: STARTED_WITH_AGENT.name });
-  await systemctl(deps, 'daemon-reload');
-  // Earlier builds have linked it elsewhere.
-  await systemctl(deps, 'reenable', '--quiet', starts);
-  await systemctl(deps, 'restart', starts);
-}
-
-function making(deps: Deps, inventory: HostInventory, unit: StartingUnit): Making {
-  const { texts, starts } = unit;
+function making(deps: Deps, inventory: HostInventory, { texts }: StartingUnit): Making {
   const isWritten = async ({ path, text }: UnitText) => (await deps.files.readText(path)) === text;
   return {
     isWanted: true,
-    isDone: async () =>
-      (await Promise.all(texts.map(isWritten))).every(Boolean) &&
-      (await isEnabled(deps, starts)) &&
-      (await isActive(deps, starts)),
+    isDone: async () => (await Promise.all(texts.map(isWritten))).every(Boolean),
     apply: async () => {
       for (const { path, text } of texts) {
         // Earlier builds have noted it as a unit.
@@ -160,17 +142,11 @@ function making(deps: Deps, inventory: HostInventory, unit: StartingUnit): Makin
         await claimText(deps, inventory, { kind: 'file', name: path }, isOurs);
         await writeOwn(deps, path, text, { mode: 0o644 });
       }
-      await start(deps, inventory, unit);
     },
     changes: () =>
       Promise.all(
         texts.map(async (each) => changeOf(deps, each.path, await isWritten(each), each.text)),
       ),
-    commands: async () => [
-      ['systemctl', 'daemon-reload'],
-      ['systemctl', 'reenable', '--quiet', starts],
-      ['systemctl', 'restart', starts],
-    ],
   };
 }
 

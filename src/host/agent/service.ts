@@ -14,7 +14,6 @@ import {
   isActive,
   isEnabled,
   systemctl,
-  unitProperties,
 } from '../engine/systemctl.ts';
 import type { UnitReport, UnitWatch } from '../engine/unit-watch.ts';
 import type { ExecutableSwitch } from './executable.ts';
@@ -24,21 +23,21 @@ import { unitTextsFor } from './unit-texts.ts';
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
 
+/** systemd has read the unit already, and this is for its next start. */
+const ENABLE = ['enable', '--quiet', '--no-reload', UNIT_NAME] as const;
+
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
 }
 
-/** The systemd unit of the daemon. Removing it stops the daemon. */
+/** The file of the daemon's unit, which systemd reads later (`root-units-started.ts`). Removing it stops the daemon. */
 export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
   const { isPackaged, unitFile } = deps.places;
   const unit = unitEntry(deps.places);
   const { text } = unitTextsFor(deps.places).agent;
-  // After a run that ended before the reload, systemd still has the earlier unit.
-  const isDone = async () =>
-    (await deps.files.readText(unitFile)) === text &&
-    (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes';
+  const isDone = async () => (await deps.files.readText(unitFile)) === text;
   const about = { id: 'agent-unit', title: 'Write the systemd unit', touches: [unitFile] };
   if (isPackaged) {
     return packagedUnit(deps, inventory, about, { unitFile, stop: () => stopForGood(deps) });
@@ -51,10 +50,8 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
     apply: async () => {
       await claimText(deps, inventory, unit, (found) => looksOurs(deps.places, found));
       await writeOwn(deps, unitFile, text, { mode: 0o644 });
-      await systemctl(deps, 'daemon-reload');
     },
     changes: async () => [await changeOf(deps, unitFile, await isDone(), text)],
-    commands: async () => [DAEMON_RELOAD],
     undo: () => unitRemovals(deps, inventory),
   };
 }
@@ -152,12 +149,12 @@ export function startAgent(
       return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
     },
     commands: async () => [
-      ['systemctl', 'enable', '--quiet', UNIT_NAME],
+      ['systemctl', ...ENABLE],
       ['systemctl', 'restart', UNIT_NAME],
     ],
     apply: async () => {
       await deps.files.remove(deps.places.leavingFile); // Left by an uninstall that was killed.
-      await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
+      await systemctl(deps, ...ENABLE);
       await watch.begin();
       try {
         await restart(deps, watch);

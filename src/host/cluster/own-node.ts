@@ -11,12 +11,15 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
+import { stepState } from '../engine/step-journal.ts';
 import { kubectl, kubectlCommand } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
 /** The kubelet answers a moment before the cluster has its Node. */
 const NOTE_TIMEOUT_MS = 60_000;
 const NOTE_INTERVAL_MS = 1_000;
+
+const ID = 'join-note';
 
 /** kubectl acts as the kubelet of this machine. */
 const AS_NODE = `--kubeconfig=${K3S_KUBELET_KUBECONFIG_FILE}`;
@@ -64,8 +67,10 @@ export function joinNote(
 ): Resource {
   const { node, tokenId } = joined;
   const isDone = async () => {
-    if ((await deps.files.stat(K3S_KUBELET_KUBECONFIG_FILE)) === undefined) {
-      return false; // k3s has never run here.
+    // What was never told needs no question: each takes a tenth of a second and more.
+    const wasTold = (await stepState(deps, ID)) !== undefined;
+    if (!wasTold || (await deps.files.stat(K3S_KUBELET_KUBECONFIG_FILE)) === undefined) {
+      return false;
     }
     const words = ['get', 'node', node, '--output=jsonpath={.metadata.annotations}'];
     const { exitCode, stdout } = await kubectlAsNode(deps, words);
@@ -81,12 +86,13 @@ export function joinNote(
     ...(tokenId === undefined ? [] : [`${JOIN_TOKEN_ANNOTATION}=${tokenId}`]),
   ];
   return {
-    id: 'join-note',
+    id: ID,
     title: 'Tell the cluster how the node joined',
     touches: [pathOfObject(KINDS.node, { name: node })],
     ...LEAVES_NOTHING,
     isWanted: true,
     isDone,
+    verify: async () => true, // kubectl ends well only once the cluster has taken it.
     apply: async (update) => {
       const pace = { everyMs: NOTE_INTERVAL_MS, limitMs: NOTE_TIMEOUT_MS };
       const end = await pollUntil(deps.clock, pace, signal, async () => {

@@ -45,6 +45,11 @@ export async function unitProperties(
   return Object.fromEntries(lines.map(([name = '', ...value]) => [name, value.join('=')]));
 }
 
+/** Whether the unit's file is another one than systemd has read. */
+export async function needsReload(deps: Deps, unit: string): Promise<boolean> {
+  return (await unitProperties(deps, unit, ['NeedDaemonReload']))['NeedDaemonReload'] === 'yes';
+}
+
 /** Running or about to run: a start that nobody waits for is at first only a queued job. */
 export async function isStartedOrStarting(deps: Deps, unit: string): Promise<boolean> {
   const result = await deps.exec.run(['systemctl', 'show', '--property=ActiveState,Job', unit], {

@@ -67,9 +67,8 @@ export function k3sInstallation(
 
 function installationMaking(deps: Deps, options: K3sInstallOptions, signal: AbortSignal): Making {
   // The version does not matter here: changing it is an upgrade, not an installation.
-  const isDone = async () =>
-    (await deps.files.stat(k3sUnitFile(options.role))) !== undefined &&
-    (await installedK3sVersion(deps)) !== undefined;
+  const hasUnit = async () => (await deps.files.stat(k3sUnitFile(options.role))) !== undefined;
+  const isDone = async () => (await hasUnit()) && (await installedK3sVersion(deps)) !== undefined;
   return {
     isWanted: true,
     isDone,
@@ -78,7 +77,7 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
     verify: async () => {
       const version = await installedK3sVersion(deps);
       checkVersion(version, options);
-      return isDone();
+      return version !== undefined && (await hasUnit());
     },
     changes: async () => [
       await changeOf(deps, K3S_EXECUTABLE, await isDone()),

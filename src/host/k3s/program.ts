@@ -44,7 +44,7 @@ export interface InstallNews {
 }
 
 /**
- * Installs k3s with its own installer and does not start it. All settings but the role are in files, so
+ * Installs k3s with its own installer and neither enables nor starts it. All settings but the role are in files, so
  * that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
  * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, K3S_INSTALL_FAILED
  */
@@ -116,6 +116,8 @@ function installerEnvironment(
   return {
     INSTALL_K3S_EXEC: options.role,
     INSTALL_K3S_VERSION: options.version,
+    // A step of its own enables and starts it, and has systemd read the unit once for both.
+    INSTALL_K3S_SKIP_ENABLE: 'true',
     INSTALL_K3S_SKIP_START: 'true',
     // The program is in its place. What else it fetches, rules for SELinux, needs a network.
     INSTALL_K3S_SKIP_DOWNLOAD: options.origin.isOnline ? 'binary' : 'true',

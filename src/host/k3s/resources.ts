@@ -48,8 +48,15 @@ export interface BesideK3s {
   readonly whenReady: readonly Resource[];
 }
 
+/** k3s from nothing to a Ready node. */
+export interface K3sResources {
+  /** Configuration, program, start. */
+  readonly started: readonly Resource[];
+  /** The wait until its node is ready. What needs no node is made before it, while k3s starts. */
+  readonly ready: readonly Resource[];
+}
+
 /**
- * k3s from nothing to a Ready node: configuration, program, start, wait.
  * @param plan undefined where nothing is to be made
  * @param how `isAdopted`: k3s was here before us, and its node is only waited for
  */
@@ -59,18 +66,22 @@ export function k3sResources(
   plan: K3sPlan | undefined,
   { signal, isAdopted }: { readonly signal: AbortSignal; readonly isAdopted: boolean },
   { beforeStart, whenReady }: BesideK3s,
-): readonly Resource[] {
+): K3sResources {
   const made = isAdopted ? undefined : plan;
   const watch = unitWatch(deps, K3S_UNITS[plan?.role ?? 'server']);
-  return [
-    k3sConfiguration(deps, inventory, made),
-    k3sInstallation(deps, inventory, made, signal),
-    ...k3sRegistries(deps, inventory, made?.registries),
-    ...beforeStart,
-    ...(made === undefined ? [] : started(deps, made, watch)),
-    ...(plan === undefined ? [] : [nodeReady({ ...deps, watch }, plan, signal)]),
-    ...whenReady,
-  ];
+  return {
+    started: [
+      k3sConfiguration(deps, inventory, made),
+      k3sInstallation(deps, inventory, made, signal),
+      ...k3sRegistries(deps, inventory, made?.registries),
+      ...beforeStart,
+      ...(made === undefined ? [] : started(deps, made, watch)),
+    ],
+    ready: [
+      ...(plan === undefined ? [] : [nodeReady({ ...deps, watch }, plan, signal)]),
+      ...whenReady,
+    ],
+  };
 }
 
 /** Steps that leave nothing of their own: it is removed with configuration and program. */
