@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -54,7 +55,7 @@ func startBalancer(ctx context.Context, c *config) (*balancer, error) {
 	}
 	b := &balancer{file: c.agentDir("etc", "k3s-agent-load-balancer.json"), defaultHost: host, open: map[net.Conn]struct{}{}}
 	b.setServers(c.serverURL, append([]string{host}, b.known(c.serverURL)...))
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.balancerPort))
+	listener, err := net.Listen("tcp", net.JoinHostPort(c.balancerHost(), strconv.Itoa(c.balancerPort)))
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func joinEtcd(ctx context.Context, c *config, joinURLs []string, name string, st
 		return err
 	}
 	defer client.Close()
-	members, id, err := addLearner(ctx, client, c.nodeName, name, etcdPeerURL(c.nodeIP))
+	members, id, err := addLearner(ctx, client, c.nodeName, name, etcdPeerURL(c.nodeIP()))
 	if err != nil {
 		return fmt.Errorf("ETCD join failed: %w", err)
 	}
@@ -137,13 +137,13 @@ func etcdAnnotations(c *config) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{etcdNameAnnotation: name, etcdAddressAnnotation: c.nodeIP}, nil
+	return map[string]string{etcdNameAnnotation: name, etcdAddressAnnotation: c.nodeIP()}, nil
 }
 
 // keepRemovingMember tries for a while, as k3s does: etcd gives no member up
 // that has joined within the last seconds, or while another one is away.
 func keepRemovingMember(ctx context.Context, c *config, node *corev1.Node) {
-	if node.Annotations[etcdAddressAnnotation] == c.nodeIP {
+	if node.Annotations[etcdAddressAnnotation] == c.nodeIP() {
 		logrus.Info("not removing self from etcd cluster")
 		return
 	}
@@ -209,7 +209,7 @@ func removeMember(ctx context.Context, c *config, node *corev1.Node) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdCallTimeout)
 	defer cancel()
-	client, err := newEtcdClient(ctx, c, localEtcdURL)
+	client, err := newEtcdClient(ctx, c, localEtcdURLs...)
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func readIdentity(ctx context.Context, client *clientv3.Client, token string) ([
 // runningDatastore is a client of this server's own datastore.
 func runningDatastore(ctx context.Context, c *config) (*clientv3.Client, error) {
 	if c.usesEtcd() {
-		return newEtcdClient(ctx, c, localEtcdURL)
+		return newEtcdClient(ctx, c, localEtcdURLs...)
 	}
 	return newKineClient(ctx, c)
 }

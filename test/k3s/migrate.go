@@ -20,7 +20,7 @@ func migrateFromSQLite(ctx context.Context, c *config) error {
 		return nil
 	}
 	logrus.Info("Migrating content from sqlite to etcd")
-	etcd, err := newEtcdClient(ctx, c, localEtcdURL)
+	etcd, err := newEtcdClient(ctx, c, localEtcdURLs...)
 	if err != nil {
 		return err
 	}

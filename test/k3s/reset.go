@@ -51,7 +51,7 @@ func resetCluster(ctx context.Context, c *config, group *processGroup) error {
 	if err := writeFile(c.resetFlag(), nil, 0o600); err != nil {
 		return err
 	}
-	how := etcdStart{members: name + "=" + etcdPeerURL(c.nodeIP), forceNew: true}
+	how := etcdStart{members: name + "=" + etcdPeerURL(c.nodeIP()), forceNew: true}
 	if err := runEtcd(c, group, name, how); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func resetCluster(ctx context.Context, c *config, group *processGroup) error {
 
 // waitForLoneMember also gives the member its address: the data may be of another machine.
 func waitForLoneMember(ctx context.Context, c *config) error {
-	client, err := newEtcdClient(ctx, c, localEtcdURL)
+	client, err := newEtcdClient(ctx, c, localEtcdURLs...)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func waitForLoneMember(ctx context.Context, c *config) error {
 		if err != nil || len(list.Members) != 1 {
 			return false
 		}
-		_, err = client.MemberUpdate(ctx, list.Members[0].ID, []string{etcdPeerURL(c.nodeIP)})
+		_, err = client.MemberUpdate(ctx, list.Members[0].ID, []string{etcdPeerURL(c.nodeIP())})
 		return err == nil
 	})
 }
@@ -107,7 +107,7 @@ func restoreSnapshot(c *config) error {
 	name := c.nodeName + "-" + randomHex(4)
 	return snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: path, Name: name, OutputDataDir: c.etcdDir(), OutputWALDir: c.etcdDir("member", "wal"),
-		PeerURLs: []string{etcdPeerURL(c.nodeIP)}, InitialCluster: name + "=" + etcdPeerURL(c.nodeIP),
+		PeerURLs: []string{etcdPeerURL(c.nodeIP())}, InitialCluster: name + "=" + etcdPeerURL(c.nodeIP()),
 	})
 }
 
