@@ -1,5 +1,6 @@
 /** Where install.sh and the executable come from, in the shape of the real place. */
 import { join, normalize } from 'node:path';
+import { hostAndPort } from '../../src/core/text/host-and-port.ts';
 import { type TestRelease, testRelease } from './test-release.ts';
 
 export interface ReleaseServer extends AsyncDisposable {
@@ -33,7 +34,7 @@ export async function startReleaseServer(
     },
   });
   return {
-    url: `https://${hostname}:${server.port}`,
+    url: `https://${hostAndPort(hostname, server.port ?? 0)}`,
     release,
     put: (path, content) => void others.set(path, content),
     [Symbol.asyncDispose]: async () => await server.stop(true),

@@ -49,6 +49,7 @@ export interface Stand extends AsyncDisposable {
 
 /**
  * @param name of the lab: one per test file
+ * @param ip of the addresses where machines find it; those of IPv6 are for machines that have IPv6
  * @param older versions that can be installed beside the present one
  * @param k3s what machines install, where it is not the k3s to test
  * @param otherK3s releases of k3s that the mirror has beside it, and no channel points at
@@ -56,10 +57,12 @@ export interface Stand extends AsyncDisposable {
 export async function openStand(
   name: string,
   {
+    ip = '4',
     older = [],
     k3s,
     otherK3s = [],
   }: {
+    readonly ip?: '4' | '6';
     readonly older?: readonly string[];
     readonly k3s?: K3sRelease;
     readonly otherK3s?: readonly K3sRelease[];
@@ -67,19 +70,20 @@ export async function openStand(
 ): Promise<Stand> {
   const lab = await openLab({ name });
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
-  const { ca, cert, key } = await makeCertificates([lab.hostAddress]);
+  const hostname = ip === '6' ? lab.hostAddress6 : lab.hostAddress;
+  const { ca, cert, key } = await makeCertificates([hostname]);
   const mirror = await startK3sMirror({
-    hostname: lab.hostAddress,
+    hostname,
     tls: lab.internet,
     releases: [k3s ?? (await prepareK3sRelease()), ...otherK3s],
   });
-  const releases = await startReleaseServer(lab.hostAddress, lab.internet, older);
+  const releases = await startReleaseServer(hostname, lab.internet, older);
   let port = 0;
   const start = (dialect: DialectOptions = {}) =>
     startControlPlane({
       dialect,
       token: TOKEN,
-      listen: { hostname: lab.hostAddress, port },
+      listen: { hostname, port },
       tls: { cert, key },
       databasePath: join(directory, 'control-plane.db'),
     });

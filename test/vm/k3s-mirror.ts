@@ -4,6 +4,7 @@
  * `download/<version>/sha256sum-<amd64|arm64>.txt`, and beside them the images of k3s with their list.
  */
 
+import { hostAndPort } from '../../src/core/text/host-and-port.ts';
 import { airgapImages } from './airgap-images.ts';
 import type { K3sRelease } from './k3s-release.ts';
 import { prepareK3sRelease } from './k3s-release.ts';
@@ -51,7 +52,7 @@ export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirr
     },
   });
   return {
-    url: `${options.tls === undefined ? 'http' : 'https'}://${options.hostname}:${server.port}`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${hostAndPort(options.hostname, server.port ?? 0)}`,
     version: latest.version,
     requests,
     [Symbol.asyncDispose]: async () => await server.stop(true),

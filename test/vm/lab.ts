@@ -13,7 +13,9 @@ import {
   bridgeName,
   createBridge,
   hostAddress,
+  hostAddress6,
   machineAddress,
+  machineAddress6,
   secondHostAddress,
 } from './network.ts';
 import { installHostPackages } from './packages.ts';
@@ -29,6 +31,8 @@ export interface MachineOptions {
   /** Its hostname: letters, digits and dashes; once per lab. */
   readonly name: string;
   readonly base: BaseName;
+  /** Which addresses it has. Default: IPv4 alone. */
+  readonly ip?: '4' | '6' | '4+6';
   /** Gives k3s the images of images.ts, the sandbox image included. Default false. */
   readonly images?: boolean;
   /** Further names in /etc/hosts, each with its address: there is no DNS. */
@@ -51,6 +55,8 @@ export interface Lab extends AsyncDisposable {
   readonly hostAddress: string;
   /** Another one. */
   readonly secondHostAddress: string;
+  /** The one of IPv6, for machines that have IPv6. */
+  readonly hostAddress6: string;
   /**
    * Certificate and key for the host's addresses and PUBLIC_NAMES, of an authority that the system of
    * every machine trusts: for what stands in the internet in life.
@@ -81,7 +87,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
   await mkdir(slotDirectory(slot), { recursive: true }); // first: it marks a slot to clear
   await createBridge(slot);
   const internet = await makeCertificates([
-    ...[hostAddress(slot), secondHostAddress(slot)],
+    ...[hostAddress(slot), secondHostAddress(slot), hostAddress6(slot)],
     ...PUBLIC_NAMES,
   ]);
   const machines: Machine[] = [];
@@ -97,7 +103,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     if (!/^[a-z0-9][a-z0-9-]*$/.test(wanted.name)) {
       throw new Error(`Cannot name a machine '${wanted.name}': it is not a hostname`);
     }
-    const address = machineAddress(slot, count);
+    const own = addressesOf(slot, count, wanted.ip ?? '4');
     count += 1;
     const directory = join(slotDirectory(slot), wanted.name);
     await mkdir(directory); // fails when the name is taken
@@ -105,14 +111,13 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     await makeFiles({
       root,
       hostname,
-      address,
-      gateway: hostAddress(slot),
+      addresses: own,
       hosts: wanted.hosts ?? {},
       hardwareNumber: wanted.hasHardwareNumber === true ? crypto.randomUUID() : undefined,
     });
     const machine = createMachine({
       name: wanted.name,
-      address,
+      addresses: own.map(({ address }) => address) as [string, ...string[]],
       nspawn: {
         root,
         hostname,
@@ -155,6 +160,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
   return {
     hostAddress: hostAddress(slot),
     secondHostAddress: secondHostAddress(slot),
+    hostAddress6: hostAddress6(slot),
     internet,
     machines,
     boot,
@@ -175,6 +181,13 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
       await lock.release();
     },
   };
+}
+
+/** Of a machine, each with the gateway there. */
+function addressesOf(slot: number, index: number, ip: NonNullable<MachineOptions['ip']>) {
+  const ipv4 = { address: machineAddress(slot, index), gateway: hostAddress(slot) };
+  const ipv6 = { address: machineAddress6(slot, index), gateway: hostAddress6(slot) };
+  return ip === '4' ? [ipv4] : ip === '6' ? [ipv6] : [ipv4, ipv6];
 }
 
 async function collectMachine(machine: Machine, directory: string): Promise<void> {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { type BaseName, baseSystem } from './base-system.ts';
 import { runCommand } from './host-command.ts';
 import { testImages } from './images.ts';
-import { PREFIX_LENGTH } from './network.ts';
+import { IPV6_PREFIX_LENGTH, PREFIX_LENGTH } from './network.ts';
 
 export interface OwnFilesOptions {
   readonly root: string;
   readonly hostname: string;
-  readonly address: string;
-  readonly gateway: string;
+  /** One of IPv4, one of IPv6, or both, each with the gateway there. */
+  readonly addresses: readonly { readonly address: string; readonly gateway: string }[];
   /** Name to address, for /etc/hosts. */
   readonly hosts: Readonly<Record<string, string>>;
   /** What its firmware calls it; undefined: it has none, as usual in containers. */
@@ -35,7 +35,8 @@ export async function makeMachineFiles(options: MachineFilesOptions): Promise<vo
   const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');
   await writeFile(join(root, 'etc/machine-id'), `${id}\n`);
   // Nothing answers there, so a lookup fails at once instead of after a timeout.
-  await writeFile(join(root, 'etc/resolv.conf'), `nameserver ${options.gateway}\n`);
+  const resolvers = options.addresses.map(({ gateway }) => `nameserver ${gateway}\n`);
+  await writeFile(join(root, 'etc/resolv.conf'), resolvers.join(''));
   await mkdir(join(root, 'etc/systemd/network'), { recursive: true });
   await writeOwnFiles(options);
   await trust(root, options.authority);
@@ -72,17 +73,29 @@ async function trust(root: string, authority: string): Promise<void> {
 
 function hostsFile(options: OwnFilesOptions): string {
   const entries = Object.entries(options.hosts).map(([name, address]) => `${address} ${name}`);
-  const own = `${options.address} ${options.hostname}`;
-  return `${['127.0.0.1 localhost', '::1 localhost', own, ...entries].join('\n')}\n`;
+  const own = options.addresses.map(({ address }) => `${address} ${options.hostname}`);
+  return `${['127.0.0.1 localhost', '::1 localhost', ...own, ...entries].join('\n')}\n`;
 }
 
-function networkFile(options: OwnFilesOptions): string {
+/** systemd.network(5). Nobody looks for doubles of an address of IPv6, which would take a second. */
+function networkFile({ addresses }: OwnFilesOptions): string {
+  const has6 = addresses.some(({ address }) => address.includes(':'));
+  const parts = addresses.map(({ address, gateway }) => {
+    const length = address.includes(':') ? IPV6_PREFIX_LENGTH : PREFIX_LENGTH;
+    return `
+[Address]
+Address=${address}/${length}
+DuplicateAddressDetection=none
+
+[Route]
+Gateway=${gateway}
+`;
+  });
   return `[Match]
 Name=host0
 
 [Network]
-Address=${options.address}/${PREFIX_LENGTH}
-Gateway=${options.gateway}
-LinkLocalAddressing=no
-`;
+LinkLocalAddressing=${has6 ? 'ipv6' : 'no'}
+IPv6AcceptRA=no
+${parts.join('')}`;
 }

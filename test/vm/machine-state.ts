@@ -53,7 +53,7 @@ export async function readMachineState(exec: Machine['exec']): Promise<MachineSt
   const listUnits = ['systemctl', '--no-legend', '--plain', '--no-pager'];
   const types = '--type=service,socket,path,timer';
   const addresses = await lines('ip', '-brief', 'address');
-  const routes = await lines('ip', 'route');
+  const routes = [...(await lines('ip', 'route')), ...(await lines('ip', '-6', 'route'))];
   return {
     files: (await lines('find', '/', '-xdev', ...prune, ...list)).map((line) => line.trimEnd()),
     contents: await lines('find', ...HASHED_PATHS, '-xdev', ...hash),

@@ -50,8 +50,10 @@ export interface Machine {
   readonly name: string;
   /** Its name on the host: see `initOf` (nspawn.ts). */
   readonly group: string;
-  /** Its IPv4 address; the host and the lab's other machines reach it. */
+  /** The host and the lab's other machines reach it there; of IPv6 where it has no other. */
   readonly address: string;
+  /** All that it has of its own, IPv4 first. */
+  readonly addresses: readonly [string, ...string[]];
   /**
    * Runs a program as root in the machine, in `/`.
    * @throws Error when it takes longer than `timeoutMs` (default 60 000; it is ended, with its
@@ -98,7 +100,7 @@ export interface Machine {
 
 export interface MachineParts {
   readonly name: string;
-  readonly address: string;
+  readonly addresses: Machine['addresses'];
   readonly nspawn: NspawnOptions;
 }
 
@@ -148,7 +150,8 @@ export function createMachine(parts: MachineParts): Machine {
   return {
     name,
     group: options.group,
-    address: parts.address,
+    address: parts.addresses[0],
+    addresses: parts.addresses,
     exec,
     argvOnHost,
     pathOnHost: (path) => join(options.root, path),

@@ -6,12 +6,13 @@
 import { runCommand } from './host-command.ts';
 
 export const PREFIX_LENGTH = 24;
+export const IPV6_PREFIX_LENGTH = 64;
 
 /** Addresses below are left to the host and to tests that want one of their own. */
 const FIRST_MACHINE_HOST_NUMBER = 10;
 const LAST_MACHINE_HOST_NUMBER = 250;
 
-/** Slots are 1 to this; each has its own /24. */
+/** Slots are 1 to this; each has a /24 of its own, and a /64 (RFC 4193). */
 export const SLOT_COUNT = 16;
 
 export function bridgeName(slot: number): string {
@@ -28,13 +29,27 @@ export function secondHostAddress(slot: number): string {
   return `10.77.${slot}.2`;
 }
 
+/** The host's address of IPv6 on the bridge; also the gateway of machines that have IPv6. */
+export function hostAddress6(slot: number): string {
+  return `fd00:77:${slot.toString(16)}::1`;
+}
+
 /** @param index 0 for the first machine of the lab. */
 export function machineAddress(slot: number, index: number): string {
+  return `10.77.${slot}.${hostNumber(index)}`;
+}
+
+/** @param index as of machineAddress */
+export function machineAddress6(slot: number, index: number): string {
+  return `fd00:77:${slot.toString(16)}::${hostNumber(index).toString(16)}`;
+}
+
+function hostNumber(index: number): number {
   const host = FIRST_MACHINE_HOST_NUMBER + index;
   if (host > LAST_MACHINE_HOST_NUMBER) {
     throw new Error(`Cannot give machine ${index} an address: the lab's network is full`);
   }
-  return `10.77.${slot}.${host}`;
+  return host;
 }
 
 export async function createBridge(slot: number): Promise<void> {
@@ -46,6 +61,9 @@ export async function createBridge(slot: number): Promise<void> {
   for (const address of [hostAddress(slot), secondHostAddress(slot)]) {
     await runCommand(['ip', 'addr', 'add', `${address}/${PREFIX_LENGTH}`, 'dev', bridge]);
   }
+  // Nobody else has it, and what is tested for doubles may not be listened on for a second.
+  const own6 = `${hostAddress6(slot)}/${IPV6_PREFIX_LENGTH}`;
+  await runCommand(['ip', 'addr', 'add', own6, 'dev', bridge, 'nodad']);
   await runCommand(['ip', 'link', 'set', bridge, 'up']);
 }
 

@@ -3,6 +3,7 @@
  * It keeps its state in SQLite and checks every message it receives.
  */
 import type { Server } from 'bun';
+import { hostAndPort } from '../../../src/core/text/host-and-port.ts';
 import { WEBSOCKET_PATH } from '../../../src/protocol/session/messages.ts';
 import { adminApi } from './admin-api.ts';
 import { startAdminServer } from './admin-server.ts';
@@ -70,7 +71,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   });
   const host = options.listen?.hostname ?? LOOPBACK.hostname;
   const secure = options.tls === undefined ? '' : 's';
-  const authority = () => `${host}:${port()}`;
+  const authority = () => hostAndPort(host, port());
   const answer = agentServer({
     store,
     links,
