@@ -41,6 +41,7 @@ import { podNetworksFree, podRoutesFree } from '../host/checks/pod-networks.ts';
 import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
 import { registriesAnswer } from '../host/checks/registries.ts';
+import { advertisedRouteStays } from '../host/checks/router-advertisements.ts';
 import { appArmorParser, selinuxLabelled, selinuxPolicy } from '../host/checks/security-modules.ts';
 import { ownSnapshots } from '../host/checks/snapshots.ts';
 import { noSwap } from '../host/checks/swap.ts';
@@ -116,6 +117,7 @@ export const CHECKS: readonly Check[] = [
   addressReserved,
   defaultRouteThere,
   networksOfOwnVersion,
+  advertisedRouteStays,
   podNetworksFree,
   podRoutesFree,
   podChecksums,

@@ -51,7 +51,7 @@ export async function readSetting(files: Files, name: string): Promise<number | 
   return text === undefined ? undefined : Number(text.trim());
 }
 
-/** Where the kernel has its value. */
+/** Where the kernel has its value. A slash in the name is a dot of the path (sysctl.d(5)). */
 export function settingPath(name: string): string {
-  return `/proc/sys/${name.replaceAll('.', '/')}`;
+  return `/proc/sys/${name.replace(/[./]/g, (each) => (each === '.' ? '/' : '.'))}`;
 }
