@@ -180,7 +180,7 @@ tell_variables() {
     case $value in
       '') ;;
       # Nothing that a terminal would obey, and no user:password@.
-      *[!0-9A-Za-z.,:/_*+-]*) seen="$seen, $variable (not shown)" ;;
+      *[!][0-9A-Za-z.,:/_*+-]*) seen="$seen, $variable (not shown)" ;;
       *) seen="$seen, $variable=$value" ;;
     esac
   done

@@ -19,7 +19,13 @@ export const K3S_INNER_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
  * k3s' own balancer on a worker (k3s, "--lb-server-port"): through it the kubelet reaches any server that is
  * up, even when the one it joined is gone.
  */
-export const K3S_BALANCER_URL = 'https://127.0.0.1:6444';
+export const K3S_BALANCER_URLS = onLoopback('https', 6444);
+
+/** The health of the kubelet. */
+export const KUBELET_HEALTH_URLS = onLoopback('http', 10_248, '/healthz');
+
+/** etcd's, for HTTP alone (k3s, "pkg/etcd"). */
+export const ETCD_HTTP_URLS = onLoopback('https', 2382);
 
 /** UDP, for the pods' traffic between machines (flannel, VXLAN). */
 export const VXLAN_PORT = 8472;
@@ -38,3 +44,11 @@ export const ALL_K3S_PORTS: readonly number[] = [
   CONTAINERD_PORT,
   EMBEDDED_REGISTRY_PORT,
 ];
+
+/**
+ * Where a part of k3s may listen: by IPv6 instead of IPv4 where the node's first address is of IPv6 (k3s,
+ * "pkg/daemons/agent", "pkg/agent/loadbalancer"), or the first network of Services (k3s, "Control.Loopback").
+ */
+function onLoopback(scheme: 'http' | 'https', port: number, path = ''): readonly [string, string] {
+  return [`${scheme}://127.0.0.1:${port}${path}`, `${scheme}://[::1]:${port}${path}`];
+}

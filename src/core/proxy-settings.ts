@@ -1,6 +1,8 @@
 /** Which proxy stands between this machine and an address. */
+
+import { isCidr, isInCidr } from './ip-range.ts';
 import { isLoopback } from './loopback.ts';
-import { ipVersion } from './text/ip-version.ts';
+import { hostAndPort, withoutBrackets } from './text/host-and-port.ts';
 
 export interface ProxyCredentials {
   readonly user: string;
@@ -45,7 +47,7 @@ export function parseProxy(text: string, credentials: string): ProxyServer | und
         : { user: decoded(url.username), password: decoded(url.password) };
   return {
     kind: scheme,
-    host: url.hostname.replace(/^\[|\]$/g, ''),
+    host: withoutBrackets(url.hostname),
     port: url.port === '' ? (defaultPort(text, scheme) ?? 80) : Number(url.port),
     ...(given === undefined ? {} : { credentials: given }),
   };
@@ -57,7 +59,7 @@ export function proxyAddress({ kind, host, port, credentials }: ProxyServer): st
     credentials === undefined
       ? ''
       : `${encodeURIComponent(credentials.user)}:${encodeURIComponent(credentials.password)}@`;
-  return `${kind}://${login}${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${kind}://${login}${hostAndPort(host, port)}`;
 }
 
 /** A `%` that begins no escape stands for itself, as curl reads it. */
@@ -83,7 +85,7 @@ function defaultPort(text: string, scheme: string): number | undefined {
 
 /** The proxy for an address; undefined when it is reached directly. Loopback always is. */
 export function proxyFor(address: URL, settings: ProxySettings): ProxyServer | undefined {
-  const host = address.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  const host = withoutBrackets(address.hostname).toLowerCase();
   if (settings.url === '' || isLoopback(host)) {
     return undefined;
   }
@@ -96,35 +98,33 @@ export function proxyFor(address: URL, settings: ProxySettings): ProxyServer | u
   return excluded ? undefined : parseProxy(settings.url, settings.credentials);
 }
 
-/** As curl and Go read NO_PROXY: a name stands for itself and everything below it. */
+/**
+ * As curl and Go read NO_PROXY: a name stands for itself and everything below it, an address or a network in
+ * CIDR form for what is in it. A port may follow, behind brackets where the address is of IPv6.
+ */
 function matches(entry: string, host: string, port: string): boolean {
   if (entry === '*') {
     return true;
   }
-  if (ipVersion(entry) === 6) {
-    return entry === host;
-  }
-  const [, name = '', wantedPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
-  if (wantedPort !== undefined && !name.includes(':') && wantedPort !== port) {
+  const { name, wantedPort } = partsOf(entry);
+  if (wantedPort !== undefined && wantedPort !== port) {
     return false;
   }
-  if (/^\d+\.\d+\.\d+\.\d+\/\d+$/.test(name)) {
-    return inRange(name, host);
+  if (isCidr(name)) {
+    return isInCidr(host, name);
   }
   const bare = name.replace(/^\*?\./, '');
   return host === bare || host.endsWith(`.${bare}`);
 }
 
-/** IPv4 in CIDR notation. */
-function inRange(range: string, host: string): boolean {
-  const [base = '', bits = '32'] = range.split('/');
-  if (!/^\d+\.\d+\.\d+\.\d+$/.test(host)) {
-    return false;
+function partsOf(entry: string): {
+  readonly name: string;
+  readonly wantedPort?: string | undefined;
+} {
+  if (isCidr(entry)) {
+    return { name: entry };
   }
-  const size = 2 ** (32 - Number(bits));
-  return Math.floor(addressNumber(base) / size) === Math.floor(addressNumber(host) / size);
-}
-
-function addressNumber(address: string): number {
-  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const [, address, name = '', wantedPort] =
+    /^(?:\[([^\]]*)\]|(.*?))(?::(\d+))?$/.exec(entry) ?? [];
+  return { name: address ?? name, wantedPort };
 }

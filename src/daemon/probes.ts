@@ -1,11 +1,11 @@
 /** What has to be asked to know how the agent is; an answer is reused for a second. */
 import { type AgentError, toAgentError } from '../core/errors.ts';
+import { firstAnswer } from '../core/first-answer.ts';
+import { KUBELET_HEALTH_URLS } from '../core/k3s-ports.ts';
 import type { Clock, Http } from '../core/ports.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 
-/** Where the kubelet reports its health (kubelet --healthz-port, loopback only). */
-const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 3_000;
 /** An answer is reused for this long, so that many callers cost one probe. */
 const PROBE_KEPT_MS = 1_000;
@@ -38,7 +38,7 @@ export async function kubeletTrouble({
 }): Promise<string | undefined> {
   try {
     const { ok, status } = await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
-      http(KUBELET_HEALTH_URL, { signal }),
+      firstAnswer(KUBELET_HEALTH_URLS, (url) => http(url, { signal })),
     );
     return ok ? undefined : `it answers ${status}`;
   } catch {

@@ -1,5 +1,5 @@
 import { AgentError } from '../core/errors.ts';
-import { K3S_BALANCER_URL } from '../core/k3s-ports.ts';
+import { K3S_BALANCER_URLS } from '../core/k3s-ports.ts';
 import type { Clock, Files, Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { within } from '../core/waiting.ts';
@@ -27,11 +27,10 @@ export async function askServer(
   if (server === undefined) {
     return undefined;
   }
-  const [direct, balanced] = await Promise.all([
-    trouble(deps, server.url, server.ca),
-    trouble(deps, K3S_BALANCER_URL, server.ca),
-  ]);
-  const reached = direct === undefined || balanced === undefined;
+  const [direct, ...balanced] = await Promise.all(
+    [server.url, ...K3S_BALANCER_URLS].map((url) => trouble(deps, url, server.ca)),
+  );
+  const reached = direct === undefined || balanced.includes(undefined);
   return { url: server.url, trouble: reached ? undefined : direct };
 }
 

@@ -31,6 +31,7 @@ import { measuredNetwork, type WebSocketTraffic } from '../telemetry/websocket-t
 import type { LiveCloud } from './cloud.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
 import { tellableHealth } from './health-answers.ts';
+import { ownAddress } from './own-address.ts';
 import { renewedNetwork } from './renewed-network.ts';
 import { unusableNetwork } from './unusable-network.ts';
 import { whileWanted } from './while-wanted.ts';
@@ -243,7 +244,7 @@ async function registrationFacts(parts: SessionParts, config: Config): Promise<R
     name: config.cluster.name,
     k8s_version: parts.status.source.summary().kubernetesVersion,
     hostname: machine.hostname(),
-    server_ip: publicAddress ?? ownAddress(machine),
+    server_ip: publicAddress ?? ownAddress(machine.addresses()),
     region: cloud.region ?? 'unknown-country',
     cloud_provider: cloud.provider ?? 'agent',
     tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: config.http.port },
@@ -261,10 +262,4 @@ async function registrationFacts(parts: SessionParts, config: Config): Promise<R
       public_ip: publicAddress,
     }),
   };
-}
-
-/** An IPv4 address of this machine that is not loopback, a public one where it has one. */
-function ownAddress(machine: ThisMachine): string {
-  const own = machine.addresses().filter((address) => !address.includes(':'));
-  return own.find(isPublicAddress) ?? own[0] ?? '0.0.0.0';
 }

@@ -1,3 +1,4 @@
+import { withoutBrackets } from '../core/text/host-and-port.ts';
 import type { UpstreamAddress, UpstreamPeer } from '../http1/client/address.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import type { Policy } from '../policy/decision.ts';
@@ -30,7 +31,7 @@ export function kubernetesDestination(deps: {
     if (known?.server !== server || known.ca !== ca) {
       const { hostname, port, host } = new URL(server);
       const address = {
-        hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
+        hostname: withoutBrackets(hostname),
         port: port === '' ? HTTPS_PORT : Number(port),
         trust: { ca },
         peer: KUBERNETES_PEER,

@@ -1,7 +1,9 @@
 /** The TCP and UDP listeners of managed Gateways, and the Services behind them. */
+
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { GROUPS } from '../core/kinds.ts';
 import { ROUTED_LABEL, ROUTING_MODE_ANNOTATION } from '../core/labels.ts';
+import { hostAndPort } from '../core/text/host-and-port.ts';
 import type { Tunnel } from '../protocol/session/routes.ts';
 import { type BackendRef, ownService } from './backend-ref.ts';
 import { byAge } from './by-age.ts';
@@ -180,8 +182,6 @@ function tunnelOf(
     service_namespace: namespace,
     service_port: backend.port,
     routing_mode: isDirect ? routingMode : 'tunnel',
-    ...(isDirect
-      ? { public_endpoint: `${address.includes(':') ? `[${address}]` : address}:${port}` }
-      : {}),
+    ...(isDirect ? { public_endpoint: hostAndPort(address, port) } : {}),
   };
 }

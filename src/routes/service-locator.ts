@@ -21,6 +21,7 @@ import {
   SERVICE_NAME_LABEL,
 } from '../core/labels.ts';
 import type { Clock } from '../core/ports.ts';
+import { normalAddress } from '../core/text/normal-address.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
@@ -126,7 +127,7 @@ async function readNodeAddresses(deps: LocatorDeps): Promise<ReadonlySet<string>
     collect<V1Node, readonly string[]>(
       deps.kubernetes,
       pathOfKind(KINDS.node),
-      (node) => (node.status?.addresses ?? []).map(({ address }) => address),
+      (node) => (node.status?.addresses ?? []).map(({ address }) => normalAddress(address)),
       signal,
     ),
   );
@@ -195,14 +196,14 @@ function readyPlaces(
       : (slice.endpoints ?? []).flatMap((endpoint) =>
           endpoint.conditions?.ready === false
             ? []
-            : endpoint.addresses.map((host) => ({ host, port })),
+            : endpoint.addresses.map((host) => ({ host: normalAddress(host), port })),
         );
   });
 }
 
 /** Loopback and link-local, where clouds have their metadata services (RFC 3927, RFC 4291). */
 function isOfMachine(address: string): boolean {
-  return /^(127\.|169\.254\.|0\.|::1$|fe[89ab][0-9a-f]:|fd00:ec2:)/i.test(address);
+  return /^(127\.|169\.254\.|0\.|::|fe[89ab][0-9a-f]:|fd00:ec2:)/i.test(address);
 }
 
 function nameOf({ namespace, name, port, protocol }: ServicePort): string {

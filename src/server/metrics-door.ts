@@ -2,8 +2,10 @@
  * The door for scrapers from elsewhere: TLS, GET /metrics and nothing else, and only for those who show the
  * token or a certificate. That it cannot listen never ends the agent. Its listening socket outlives the agent.
  */
+
 import { toAgentError } from '../core/errors.ts';
 import type { Clock, Files, KeptSockets, Log, Random } from '../core/ports.ts';
+import { hostAndPort } from '../core/text/host-and-port.ts';
 import { type HeaderList, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
@@ -93,7 +95,7 @@ async function listen(
     );
   } catch (thrown) {
     const error = toAgentError(thrown).message;
-    const listen = `${address}:${port}`;
+    const listen = hostAndPort(address, port);
     deps.log.warn('cannot answer scrapers yet (metrics.listen)', { listen, error });
     return undefined;
   }

@@ -892,6 +892,12 @@ describe('join', () => {
     expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
   });
 
+  test('finds the kubelet of a node of IPv6 on the loopback of IPv6', async () => {
+    machine.web.delete('http://127.0.0.1:10248/healthz');
+    machine.web.set('http://[::1]:10248/healthz', () => new Response('ok'));
+    expect((await join()).exitCode).toBe(0);
+  });
+
   test('goes on where the server refuses everybody for a moment, because it starts', async () => {
     let asked = 0;
     machine.web.set('http://127.0.0.1:10248/healthz', () => {

@@ -54,6 +54,16 @@ describe('proxyFor()', () => {
     ['http://127.0.0.1:8080', '', false],
     ['http://localhost', '', false],
     ['http://[::1]', '', false],
+    ['https://[fd00:77:1::a]:6443', 'fd00:77:1::a', false],
+    ['https://[fd00:77:1::a]:6443', 'FD00:77:1:0::A', false],
+    ['https://[fd00:77:1::a]:6443', '[fd00:77:1::a]', false],
+    ['https://[fd00:77:1::a]:6443', '[fd00:77:1::a]:6443', false],
+    ['https://[fd00:77:1::a]:6443', '[fd00:77:1::a]:443', true],
+    ['https://[fd00:77:1::a]:6443', 'fd00:77::/32', false],
+    ['https://[fd00:78:1::a]:6443', 'fd00:77::/32', true],
+    ['https://[fd00:77:1::a]:6443', '10.0.0.0/8,fd00:77:1::', true],
+    ['https://[2001:db8::1]', '::/0', false],
+    ['https://10.0.0.1', '::/0', true],
   ])('%s with NO_PROXY "%s" goes through the proxy: %p', (address, noProxy, proxied) => {
     expect(proxyFor(new URL(address), settings(noProxy)) !== undefined).toBe(proxied);
   });

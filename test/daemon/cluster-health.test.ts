@@ -211,7 +211,10 @@ test('what was known of the nodes counts for nothing while Kubernetes does not a
 });
 
 /** A worker whose kubelet is well, with a server that answers as told. */
-async function worker(answer: (() => Response) | undefined) {
+async function worker(
+  answer: (() => Response) | undefined,
+  kubelet = 'http://127.0.0.1:10248/healthz',
+) {
   const { ca, cert, key } = await makeCertificates(['127.0.0.1']);
   const api = Bun.serve({ port: 0, tls: { cert, key }, fetch: () => (answer ?? Response.error)() });
   const url = `https://127.0.0.1:${api.port}`;
@@ -220,7 +223,7 @@ async function worker(answer: (() => Response) | undefined) {
   }
   await Bun.write(join(directory.path, 'server.json'), JSON.stringify({ v: 1, url, ca }));
   const http: typeof systemHttp = async (address, init) =>
-    address.startsWith('http://127.0.0.1:10248') ? new Response('ok') : systemHttp(address, init);
+    address === kubelet ? new Response('ok') : systemHttp(address, init);
   const clock = manualClock();
   const deps = { clock, ...common(), http };
   return { url, api, health: workerHealth(deps, '/server.json') };
@@ -230,6 +233,13 @@ test('a worker is ready while its server answers, also where that asks who is th
   const { url, api, health } = await worker(() => new Response('', { status: 401 }));
   expect(await told(health)).toEqual(WELL);
   expect(await health.view()).toEqual({ server: { url, trouble: null } });
+  await api.stop(true);
+});
+
+test('the kubelet of a node of IPv6 tells its health on the loopback of IPv6', async () => {
+  const answer = () => new Response('');
+  const { api, health } = await worker(answer, 'http://[::1]:10248/healthz');
+  expect(await told(health)).toEqual(WELL);
   await api.stop(true);
 });
 

@@ -102,7 +102,8 @@ for (const shell of findShells()) {
         K3S_URL: 'https://user:secret@10.0.0.1:6443',
         LOG_LEVEL: '\u001b[31mred',
         NO_PROXY: '10.0.0.0/8,.internal,*.test',
-        PIPEOPS_API_URL: '',
+        PIPEOPS_API_URL: 'https://[fd00::1]:8443',
+        K3S_NODE_NAME: '',
         PIPEOPS_TOKEN: 'secret',
         https_proxy: 'http://user:secret@127.0.0.1:9',
         FOREIGN: 'x',
@@ -110,6 +111,7 @@ for (const shell of findShells()) {
       const { stderr } = await runInstallSh({ ...setup.run, env });
       expect(stderr.split('\n')[0]).toBe(
         `Variables that are set: PIPEOPS_BASE_URL=${setup.release.baseUrl}, ` +
+          'PIPEOPS_API_URL=https://[fd00::1]:8443, ' +
           'PIPEOPS_IGNORE_CHECKS=swap,memory, CLUSTER_NAME=production, LOG_LEVEL (not shown), K3S_URL (not shown), ' +
           'NO_PROXY=10.0.0.0/8,.internal,*.test, PIPEOPS_TOKEN (not shown), ' +
           'https_proxy (not shown)',

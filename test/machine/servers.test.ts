@@ -129,6 +129,16 @@ test('a token of a server has its end, its place, and what all servers share', a
   });
 });
 
+test('etcd of a cluster whose Services are of IPv6 is asked on the loopback of IPv6', async () => {
+  await install('--ha');
+  await etcdHas({ name: 'node-1-0a1b2c3d' });
+  const members = machine.web.get(MEMBERS);
+  machine.web.delete(MEMBERS);
+  expect(errorOf(await machine.run(CREATE))).toMatchObject({ code: 'SERVERS_NOT_READY' });
+  machine.web.set('https://[::1]:2382/v3/cluster/member/list', members ?? Response.error);
+  expect(JSON.parse((await machine.run(CREATE)).stdout)).toMatchObject({ role: 'server' });
+});
+
 test('who makes one is told what it is worth, and asked', async () => {
   await install('--ha');
   await etcdHas({ name: 'node-1-0a1b2c3d' });

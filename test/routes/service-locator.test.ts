@@ -32,7 +32,13 @@ const SLICES = [
     ],
   },
 ];
-const NODES = [{ status: { addresses: [{ type: 'InternalIP', address: '10.77.1.10' }] } }];
+const NODES = [
+  {
+    status: {
+      addresses: ['10.77.1.10', 'fd00:77:1::a'].map((address) => ({ type: 'InternalIP', address })),
+    },
+  },
+];
 
 /** An API server with one Service. */
 function cluster(
@@ -132,11 +138,8 @@ test('a policy that closes closes also what is still known', async () => {
   expect(rules).toEqual([{ rule: 'file/invalid' }, { rule: 'file/invalid' }]);
 });
 
-const nodePort = [
-  { ports: [{ name: 'http', port: 80 }], endpoints: [{ addresses: ['10.77.1.10'] }] },
-];
-const metadataPort = [
-  { ports: [{ name: 'http', port: 80 }], endpoints: [{ addresses: ['169.254.169.254'] }] },
+const leadingTo = (address: string) => [
+  { ports: [{ name: 'http', port: 80 }], endpoints: [{ addresses: [address] }] },
 ];
 const none = [{ ports: [{ name: 'http', port: 80 }], endpoints: [] }];
 
@@ -157,14 +160,20 @@ test.each([
     'POLICY_DENIED',
     'tunnel/pods-only',
   ],
-  ['that leads to a node', WEB, nodePort, 'POLICY_DENIED', 'tunnel/node-ports'],
-  [
-    'that leads to the metadata of a cloud',
-    WEB,
-    metadataPort,
-    'POLICY_DENIED',
-    'tunnel/node-ports',
-  ],
+  ...[
+    ...['10.77.1.10', 'fd00:77:1::a', 'FD00:77:1:0::a'], // of a node
+    ...['169.254.169.254', 'fd00:ec2::254', 'FE80::1'], // of a cloud's metadata
+    ...['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', '::'], // of the machine itself
+  ].map(
+    (address) =>
+      [
+        `that leads to ${address}`,
+        WEB,
+        leadingTo(address),
+        'POLICY_DENIED',
+        'tunnel/node-ports',
+      ] as const,
+  ),
   ['without a ready pod', WEB, none, 'NOT_FOUND', undefined],
 ] as const)('a Service %s is refused', async (_, service, slices, code, rule) => {
   await using shop = cluster(service, slices);

@@ -2,6 +2,7 @@
 
 import type { KubernetesObject, V1Deployment, V1Service } from '@kubernetes/client-node';
 import { AgentError, isErrorCode, toAgentError } from '../../core/errors.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
 import { removeAndWait, waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import {
@@ -147,7 +148,7 @@ async function applyPlan(
   const service = await applyPart<V1Service>(context, paths.service, plan.service);
   await applyPart(context, paths.ingress, plan.ingress);
   const port = service?.spec?.ports?.[0]?.port;
-  return port === undefined ? undefined : `${service?.spec?.clusterIP ?? ''}:${port}`;
+  return port === undefined ? undefined : hostAndPort(service?.spec?.clusterIP ?? '', port);
 }
 
 /** @returns the object as it is now; undefined where there shall be none */

@@ -1,4 +1,4 @@
-import { ipVersion } from '../../core/text/ip-version.ts';
+import { normalAddress } from '../../core/text/normal-address.ts';
 import { addresses } from '../facts/addresses.ts';
 import { BARE, type Check } from './check.ts';
 
@@ -21,8 +21,8 @@ export function nodeAddresses(wanted: readonly string[]): Check {
     needs: [addresses],
     run: async (facts) => {
       const own = await facts(addresses);
-      const known = own.map(normal);
-      const foreign = wanted.filter((address) => !known.includes(normal(address)));
+      const known = own.map(normalAddress);
+      const foreign = wanted.filter((address) => !known.includes(normalAddress(address)));
       if (foreign.length === 0) {
         return undefined;
       }
@@ -37,9 +37,4 @@ export function nodeAddresses(wanted: readonly string[]): Check {
       };
     },
   };
-}
-
-/** The same address in the same letters: IPv6 may be written in many ways. */
-function normal(address: string): string {
-  return ipVersion(address) === 6 ? new URL(`http://[${address}]`).hostname : address;
 }

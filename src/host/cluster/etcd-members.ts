@@ -1,14 +1,14 @@
 /** The servers' shared data: etcd of k3s, asked on a server itself. */
 import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
+import { firstAnswer } from '../../core/first-answer.ts';
 import { K3S_ETCD_DIRECTORY, K3S_ETCD_TLS } from '../../core/k3s-places.ts';
+import { ETCD_HTTP_URLS } from '../../core/k3s-ports.ts';
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { within } from '../../core/waiting.ts';
 import { EtcdMemberList } from '../../protocol/etcd.ts';
 
-/** On loopback, for HTTP alone (k3s, "pkg/etcd"). */
-const ETCD_URL = 'https://127.0.0.1:2382';
 /** Without it one member tells what it knows by itself (etcd.io, "MemberListRequest"). */
 const AGREED = JSON.stringify({ linearizable: true });
 const ASK_TIMEOUT_MS = 10_000;
@@ -47,7 +47,9 @@ export async function etcdMembers(deps: Deps): Promise<readonly EtcdMember[]> {
     return await within(deps.clock, ASK_TIMEOUT_MS, deps.signal, async (signal) => {
       const tls = { ca: ca ?? '', cert: cert ?? '', key: key ?? '' };
       const init = { method: 'POST', body: AGREED, tls, signal } as const;
-      const response = await deps.http(`${ETCD_URL}/v3/cluster/member/list`, init);
+      const response = await firstAnswer(ETCD_HTTP_URLS, (url) =>
+        deps.http(`${url}/v3/cluster/member/list`, init),
+      );
       const text = (await textWithin(response, ANSWER_BYTES_MAX)) ?? '';
       const { members } = EtcdMemberList.parse(JSON.parse(text));
       // k3s gives each the name of its node and eight digits of its own.

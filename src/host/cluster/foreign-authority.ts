@@ -1,7 +1,9 @@
 /** A server whose certificate is of another authority than the one that a join token is for. */
+
 import { X509Certificate } from 'node:crypto';
 import { AgentError } from '../../core/errors.ts';
 import type { Probe } from '../../core/probe.ts';
+import { withoutBrackets } from '../../core/text/host-and-port.ts';
 
 const STEP_LIMIT_MS = 2_500;
 
@@ -24,7 +26,7 @@ export async function foreignServer(
   const url = new URL(server);
   try {
     const { resolve, walk } = await probe();
-    const [address] = await resolve(url.hostname.replace(/^\[|\]$/g, ''), STEP_LIMIT_MS);
+    const [address] = await resolve(withoutBrackets(url.hostname), STEP_LIMIT_MS);
     const way = { url, ca, proxy: undefined, ask: 'answer', beginsSmall: false } as const;
     const walked =
       address === undefined

@@ -9,8 +9,8 @@ import type { LocalAccess } from '../../protocol/local-api.ts';
 import { readClusterInfo } from './info.ts';
 import type { KubeconfigEntries } from './kubeconfig-merge.ts';
 
-/** The address that k3s writes into its kubeconfig. */
-const LOCAL_SERVER = 'https://127.0.0.1:6443';
+/** The addresses that k3s writes into its kubeconfig: IPv6's where the cluster's Services begin with IPv6. */
+const LOCAL_SERVER = /https:\/\/(?:127\.0\.0\.1|\[::1\]):6443/g;
 
 /**
  * The administrator's kubeconfig that k3s made, with the address under which other machines reach the
@@ -30,7 +30,7 @@ export async function clusterKubeconfig(deps: {
       hint: 'Check that k3s runs: systemctl status k3s',
     });
   }
-  return text.replaceAll(LOCAL_SERVER, info.servers[0] ?? LOCAL_SERVER);
+  return text.replaceAll(LOCAL_SERVER, (local) => info.servers[0] ?? local);
 }
 
 /** The same for a merge, under another name: every k3s calls its entries "default". */

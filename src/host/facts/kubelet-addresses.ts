@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { K3S_AGENT_DIRECTORY } from '../../core/k3s-places.ts';
 import { isLoopback } from '../../core/loopback.ts';
+import { normalAddress } from '../../core/text/normal-address.ts';
 import type { Fact } from './fact.ts';
 
 /** Of the kubelet, made at each start of k3s for the addresses of its node. */
@@ -12,12 +13,12 @@ export const kubeletAddresses: Fact<readonly string[]> = {
   read: async ({ files }) => addressesIn((await files.readText(CERTIFICATE)) ?? ''),
 };
 
-/** `DNS:node-1, IP Address:127.0.0.1, IP Address:10.0.0.5` */
+/** `DNS:node-1, IP Address:127.0.0.1, IP Address:FD00:0:0:0:0:0:0:5` */
 function addressesIn(pem: string): readonly string[] {
   try {
     const names = new X509Certificate(pem).subjectAltName ?? '';
     return [...names.matchAll(/IP Address:([^,\s]+)/g)]
-      .map(([, address = '']) => address)
+      .map(([, address = '']) => normalAddress(address))
       .filter((address) => !isLoopback(address));
   } catch {
     return []; // What is no certificate the check of those tells.

@@ -1,6 +1,8 @@
 /** How far each way to an endpoint leads, from this machine, now. */
+
 import type { Probe, StepFailure, Walk, Way } from '../../core/probe.ts';
 import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
+import { withoutBrackets } from '../../core/text/host-and-port.ts';
 import { ipVersion } from '../../core/text/ip-version.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { settledWithin, within } from '../../core/waiting.ts';
@@ -87,7 +89,7 @@ async function waysOver(
   proxy: ProxyServer | undefined,
 ): Promise<readonly ReachedWay[]> {
   const way = proxy === undefined ? 'direct' : 'proxy';
-  const host = proxy?.host ?? url.hostname.replace(/^\[|\]$/g, '');
+  const host = proxy?.host ?? withoutBrackets(url.hostname);
   const startedAt = deps.clock.monotonic();
   const takenMs = () => Math.round(deps.clock.monotonic() - startedAt);
   let addresses: readonly string[];

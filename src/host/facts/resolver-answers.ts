@@ -1,4 +1,5 @@
 import type { ResolverAnswer } from '../../core/probe.ts';
+import { withoutBrackets } from '../../core/text/host-and-port.ts';
 import { ipVersion } from '../../core/text/ip-version.ts';
 import type { Fact } from './fact.ts';
 import { resolvConfs } from './resolv-conf.ts';
@@ -22,7 +23,7 @@ export const resolverAnswers: Fact<readonly AskedResolver[]> = {
     const { system } = await facts(resolvConfs);
     const probe = await deps.probe();
     const host = new URL(deps.subject.config.control_plane.url).hostname;
-    const name = ipVersion(host.replace(/^\[|\]$/g, '')) === 0 ? host : NAME_DEFAULT;
+    const name = ipVersion(withoutBrackets(host)) === 0 ? host : NAME_DEFAULT;
     return Promise.all(
       system.nameservers
         .filter((address) => ipVersion(address) !== 0)

@@ -1,4 +1,4 @@
-import { K3S_BALANCER_URL } from '../../core/k3s-ports.ts';
+import { K3S_BALANCER_URLS } from '../../core/k3s-ports.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../../protocol/files/joined-server.ts';
 import type { Fact, FactDeps } from './fact.ts';
 import { type Reached, reach } from './reached.ts';
@@ -19,11 +19,13 @@ export const serverReached: Fact<Reached | undefined> = {
       return undefined;
     }
     // The one it joined may have left the cluster since.
-    const [direct, balanced] = await Promise.all([
+    const [direct, ...balanced] = await Promise.all([
       reach(deps, endpointAt(server.url, server.ca)),
-      reach(deps, endpointAt(K3S_BALANCER_URL, server.ca)),
+      ...K3S_BALANCER_URLS.map((url) => reach(deps, endpointAt(url, server.ca))),
     ]);
-    const through = balanced.usual.filter(({ walk }) => walk.failure === undefined);
+    const through = balanced
+      .flatMap(({ usual }) => usual)
+      .filter(({ walk }) => walk.failure === undefined);
     return { ...direct, usual: [...direct.usual, ...through] };
   },
 };

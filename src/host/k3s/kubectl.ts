@@ -2,6 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult } from '../../core/ports.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import type { Command } from '../engine/resource.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
@@ -61,5 +62,5 @@ export async function readKubernetesJson(
 
 /** Where a server's API listens. @param address IPv4 or IPv6 */
 export function apiAddress(address: string): string {
-  return `https://${address.includes(':') ? `[${address}]` : address}:${API_PORT}`;
+  return `https://${hostAndPort(address, API_PORT)}`;
 }

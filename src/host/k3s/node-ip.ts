@@ -1,6 +1,7 @@
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { ipVersion } from '../../core/text/ip-version.ts';
+import { normalAddress } from '../../core/text/normal-address.ts';
 import { type K3sConfig, readK3sConfig, writeK3sConfig } from './config.ts';
 
 /** The addresses of this machine now. */
@@ -24,7 +25,7 @@ export async function rewriteNodeIp(
   const config = ((await readK3sConfig(deps)) ?? {}) as K3sConfig;
   const before = [config['node-ip'] ?? []].flat().flatMap((text) => String(text).split(','));
   const next = before.flatMap((address) =>
-    own.includes(address)
+    own.includes(normalAddress(address))
       ? [address]
       : outward.filter((each) => ipVersion(each) === ipVersion(address)),
   );

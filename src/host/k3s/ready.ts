@@ -1,5 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
+import { firstAnswer } from '../../core/first-answer.ts';
 import { K3S_DATA_DIRECTORY, K3S_UNITS, type K3sRole } from '../../core/k3s-places.ts';
+import { KUBELET_HEALTH_URLS } from '../../core/k3s-ports.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Http } from '../../core/ports.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
@@ -16,8 +18,6 @@ import { REFUSED_FOR_MS, rejectionOf } from './rejection.ts';
 const READY_TIMEOUT_MS = 10 * 60_000;
 /** A server is asked by kubectl, which takes processor time that its start needs; a worker's kubelet is not. */
 const POLL_INTERVAL_MS: Readonly<Record<K3sRole, number>> = { server: 500, agent: 150 };
-/** The kubelet's health, on loopback only. */
-const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
 /** Lines of the journal in which a rejection is looked for. An earlier one was overcome. */
 const REJECTION_LINES = 5;
@@ -164,7 +164,7 @@ async function isKubeletHealthy({ clock, http }: ReadyDeps): Promise<boolean> {
       clock,
       PROBE_TIMEOUT_MS,
       undefined,
-      async (signal) => (await http(KUBELET_HEALTH_URL, { signal })).ok,
+      async (signal) => (await firstAnswer(KUBELET_HEALTH_URLS, (url) => http(url, { signal }))).ok,
     );
   } catch {
     return false; // It does not listen yet, and so is not healthy.

@@ -1,6 +1,8 @@
 /** Connecting to the API server, or to an application. */
+
 import type { Socket } from 'bun';
 import { AgentError } from '../../core/errors.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import type { UpstreamAddress } from './address.ts';
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
@@ -94,10 +96,9 @@ export function notInTime(address: UpstreamAddress): AgentError {
 
 function unreachable(address: UpstreamAddress, cause: unknown): AgentError {
   const { hostname, port, peer } = address;
-  const host = hostname.includes(':') ? `[${hostname}]` : hostname;
   return new AgentError(
     peer.code,
-    `Cannot reach ${peer.name} at ${host}:${port}: ${troubleOf(cause)}`,
+    `Cannot reach ${peer.name} at ${hostAndPort(hostname, port)}: ${troubleOf(cause)}`,
     { hint: peer.hint, cause },
   );
 }

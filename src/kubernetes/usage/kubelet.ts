@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Http } from '../../core/ports.ts';
+import { inUrl } from '../../core/text/host-and-port.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { within } from '../../core/waiting.ts';
 import type { ShortToken } from '../account/short-token.ts';
@@ -46,7 +47,7 @@ export async function readKubeletUsage(
 ): Promise<NodeUsage> {
   const { ca } = await deps.credentials.current();
   const token = await deps.token.current(signal);
-  const host = node.internalIp.includes(':') ? `[${node.internalIp}]` : node.internalIp;
+  const host = inUrl(node.internalIp);
   const url = `https://${host}:${node.kubeletPort}/stats/summary?only_cpu_and_memory=true`;
   try {
     return await within(deps.clock, REQUEST_TIMEOUT_MS, signal, async (limited) => {

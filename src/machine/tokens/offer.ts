@@ -8,7 +8,7 @@ import type { Config } from '../../config/schema.ts';
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
-import { ipVersion } from '../../core/text/ip-version.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { offeredJoinLine } from '../../host/cluster/join-line.ts';
 import type { CreatedJoinToken } from '../../host/cluster/join-tokens.ts';
@@ -22,6 +22,7 @@ import { selfSignedCertificate } from '../../server/self-signed-certificate.ts';
 import type { MachineContext } from '../context.ts';
 import type { Downloads } from '../outbound.ts';
 import { signaturesOf } from '../release.ts';
+import { type OfferingAddress, offeringAddress } from './offering-address.ts';
 import { offerScript } from './script.ts';
 
 const START_TIMEOUT_MS = 30_000;
@@ -58,17 +59,8 @@ export async function startOffer(
   created: CreatedJoinToken,
   wishes: OfferWishes,
 ): Promise<StartedOffer> {
-  const own = context.addresses();
-  // The first may be the fixed address of all servers, or another server: this one listens on its own.
-  const server =
-    created.servers.find((each) => own.includes(new URL(each).hostname)) ?? created.servers[0];
-  const hostname = new URL(server ?? '').hostname;
-  if (ipVersion(hostname) !== 4) {
-    throw new AgentError('HOST_UNSUPPORTED', `Cannot offer anything at ${hostname}`, {
-      hint: 'Only servers with an IPv4 address do. Join without --serve, or with a bundle',
-    });
-  }
-  const offer = await offerOf(context, created, hostname, wishes);
+  const at = offeringAddress(created.servers, context.addresses());
+  const offer = await offerOf(context, created, at, wishes);
   const unit = `pipeops-agent-offer-${created.id}.service`;
   const file = `${context.places.hostStateDirectory}/offer-${created.id}.json`;
   await context.files.writeAtomic(file, JSON.stringify(offer), { mode: 0o600 });
@@ -79,7 +71,7 @@ export async function startOffer(
   } finally {
     await context.files.remove(file); // systemd has read it.
   }
-  const address = `https://${hostname}:${offer.port}`;
+  const address = `https://${hostAndPort(at.address, offer.port)}`;
   const { certificate, path, script } = offer;
   const from = { url: `${address}/${path}/install.sh`, pin: pinOf(certificate), script };
   return { line: offeredJoinLine(created.token, from), address, unit };
@@ -88,10 +80,10 @@ export async function startOffer(
 async function offerOf(
   context: MachineContext,
   created: CreatedJoinToken,
-  hostname: string,
+  { address: hostname, server }: OfferingAddress,
   { port, downloads, config }: OfferWishes,
 ): Promise<Offer> {
-  const { token: k3sToken, gate, ca, servers } = decodeJoinToken(created.token);
+  const { token: k3sToken, gate, ca } = decodeJoinToken(created.token);
   const token = gate ?? k3sToken; // What ends: never that of servers.
   const version = await installedK3sVersion(context);
   const architecture = k3sArchitecture(context.architecture);
@@ -103,7 +95,7 @@ async function offerOf(
   const kept = await context.files.readText(context.places.keptK3sInstallerFile);
   const { certificate, key } = certificateFor(context, hostname, created.expires);
   const path = createHmac('sha256', token).update('offer').digest('hex').slice(0, KEY_LENGTH);
-  const baseUrl = `https://${hostname}:${port}/${path}`;
+  const baseUrl = `https://${hostAndPort(hostname, port)}/${path}`;
   const agent = { ...(await installedProgram(context)), platform: `linux-${context.architecture}` };
   const release = await signaturesOf(context, downloads.http, config, {
     ...{ version: agent.version, platform: agent.platform, path: agent.file },
@@ -111,8 +103,7 @@ async function offerOf(
   });
   return {
     ...{ hostname, port, certificate, key, path, ca, token },
-    server: servers.find((each) => new URL(each).hostname === hostname) ?? '',
-    ...{ agent, release },
+    ...{ server, agent, release },
     k3s: {
       version,
       file: K3S_EXECUTABLE,
@@ -201,7 +192,7 @@ async function run({ exec }: MachineContext, argv: readonly string[]): Promise<v
 
 async function waitUntilOffered(context: MachineContext, offer: Offer, unit: string) {
   const { hostname, port, path, certificate } = offer;
-  const url = `https://${hostname}:${port}/${path}/latest`;
+  const url = `https://${hostAndPort(hostname, port)}/${path}/latest`;
   const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: START_TIMEOUT_MS };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
     const isThere = await within(context.clock, ASK_TIMEOUT_MS, context.signal, async (signal) => {

@@ -1,8 +1,10 @@
 /**
  * The process that offers programs: runs in a unit of its own, unprivileged, and ends with the token.
  */
+
 import { join } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { isTokenTaken } from '../../host/cluster/join-server.ts';
@@ -66,7 +68,7 @@ function openDoor(context: MachineContext, options: Parameters<typeof offerDoor>
   try {
     return offerDoor(context, options);
   } catch (cause) {
-    const at = `${options.hostname}:${options.port}`;
+    const at = hostAndPort(options.hostname, options.port);
     throw new AgentError('PORT_IN_USE', `Cannot listen on ${at}: ${troubleOf(cause)}`, {
       hint: 'See who holds it: ss -ltnp; or choose another: --serve-port',
       cause,

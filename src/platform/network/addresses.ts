@@ -1,4 +1,5 @@
 /** The addresses of a server, and which of them to use. */
+import { withoutBrackets } from '../../core/text/host-and-port.ts';
 
 /** For name, TCP, proxy and TLS together. */
 export const SOCKET_TIMEOUT_MS = 10_000;
@@ -21,7 +22,7 @@ export interface Target {
 export function targetOf(address: URL): Target {
   const secure = address.protocol === 'https:' || address.protocol === 'wss:';
   return {
-    host: address.hostname.replace(/^\[|\]$/g, ''),
+    host: withoutBrackets(address.hostname),
     port: address.port === '' ? (secure ? 443 : 80) : Number(address.port),
     secure,
   };

@@ -5,6 +5,7 @@ import {
   type RefusedCertificate,
 } from '../../core/network-trouble.ts';
 import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import type { DialOptions } from './dial-options.ts';
 
@@ -45,7 +46,7 @@ export function proxyError(
 ): DialError {
   const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };
   const seen = networkTrouble(thrown, way, refusedOf(thrown));
-  const at = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const at = hostAndPort(host, port);
   const kind = seen.kind === 'other' ? 'proxy' : seen.kind;
   const why = `the proxy ${at} cannot be reached: ${seen.why}`;
   return Object.assign(new Error(why, { cause: thrown }), {

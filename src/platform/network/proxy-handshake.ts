@@ -1,6 +1,8 @@
 /** How a socket to a proxy becomes a socket to the server behind it. */
+
 import type { Socket } from 'node:net';
 import type { ProxyCredentials, ProxyServer } from '../../core/proxy-settings.ts';
+import { hostAndPort } from '../../core/text/host-and-port.ts';
 import { encodeRequestHead, type HeaderList } from '../../http1/head.ts';
 import type { Target } from './addresses.ts';
 
@@ -29,7 +31,7 @@ async function httpConnect(
   proxy: ProxyServer,
   target: Target,
 ): Promise<void> {
-  const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`;
+  const authority = hostAndPort(target.host, target.port);
   const { credentials } = proxy;
   const own: HeaderList = credentials === undefined ? [] : [basicAuthorization(credentials)];
   socket.write(encodeRequestHead('CONNECT', authority, [['Host', authority], ...own]));

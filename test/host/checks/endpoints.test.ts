@@ -383,16 +383,19 @@ test('a worker reaches its server, and takes the time from there', async () => {
   });
 });
 
-test('a worker whose server has left the cluster reaches the others as k3s does', async () => {
-  const note = { v: 1, url: `https://127.0.0.1:${free}`, ca: certificates.ca };
-  await machine.put('/etc/pipeops-agent/server.json', JSON.stringify(note));
-  const walk: Probe['walk'] = (way, signal) => {
-    const url = new URL(way.url);
-    url.port = url.port === '6444' ? `${server.port}` : url.port;
-    return systemProbe.walk({ ...way, url }, signal);
-  };
-  expect(await findingOf(serverAnswers, deps({ role: 'worker', probe: { walk } }))).toBeUndefined();
-});
+test.each(['127.0.0.1', '[::1]'])(
+  'a worker whose server has left the cluster reaches the others as k3s does, by %s',
+  async (host) => {
+    const note = { v: 1, url: `https://127.0.0.1:${free}`, ca: certificates.ca };
+    await machine.put('/etc/pipeops-agent/server.json', JSON.stringify(note));
+    const balanced = new URL(`https://127.0.0.1:${server.port}/ping`);
+    const walk: Probe['walk'] = (way, signal) =>
+      systemProbe.walk(way.url.host === `${host}:6444` ? { ...way, url: balanced } : way, signal);
+    expect(
+      await findingOf(serverAnswers, deps({ role: 'worker', probe: { walk } })),
+    ).toBeUndefined();
+  },
+);
 
 test('a worker reaches its server without the proxy, as k3s does', async () => {
   await using proxy = await proxied('');

@@ -43,6 +43,16 @@ test('a node that has its address, and one whose k3s has never run, are all righ
   expect(await findingOf(addressStillThere, having('10.0.0.9', SERVER))).toBeUndefined();
 });
 
+test('an address of IPv6 is the same one, however the certificate writes it', async () => {
+  const { cert } = await makeCertificates(['node-1', '127.0.0.1', '::1', 'fd00:77:1::a']);
+  await machine.put(CERTIFICATE, cert);
+  expect(await findingOf(addressStillThere, having('fd00:77:1::a', SERVER))).toBeUndefined();
+  expect((await findingOf(addressStillThere, having('fd00:77:1::b', SERVER)))?.details).toEqual({
+    known: ['fd00:77:1::a'],
+    own: ['fd00:77:1::b'],
+  });
+});
+
 test('another address wants a restart of k3s, on a server alone as on a worker', async () => {
   for (const [subject, unit] of [
     [SERVER, 'k3s.service'],
