@@ -4,7 +4,7 @@
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Glob } from 'bun';
 import { GO_ENVIRONMENT } from '../test/vm/k3s-build.ts';
 import { coverageOfSources } from './coverage.ts';
@@ -185,10 +185,16 @@ async function everyCase(): Promise<void> {
   }
 }
 
-/** Each trouble for minutes and at random, all that k3s for tests has, a leave killed at each step. */
+/**
+ * Installations, joins and leaves killed in each step, each trouble for minutes and at random, all that
+ * k3s for tests has.
+ */
 async function longMachines(): Promise<void> {
   if (await preparedMachines()) {
-    await runTests('long on machines', ['./test/long/']);
+    for (const file of [...new Glob('test/long/*.test.ts').scanSync({ cwd: ROOT })].sort()) {
+      // One by one: each takes its machines to their limits, and its time is told.
+      await runTests(basename(file, '.test.ts'), [`./${file}`]);
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import {
   type Stand,
   TOKEN_FILE,
 } from '../stand.ts';
-import { AGENT, killLeave, leaveAgain } from './killed.ts';
+import { AGENT, leaveAgain } from './killed.ts';
 
 const SETTLE_TIMEOUT_MS = 120_000;
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
@@ -34,10 +34,14 @@ export async function openWorkerRig(stand: Stand): Promise<WorkerRig> {
 }
 
 /**
- * Joins, is killed while it leaves, and is gone without a trace after the next run: here, and in the cluster.
- * @returns where it was killed; `killed` is false when it had come to its end before
+ * Joins, leaves as `kill` has it, and is gone without a trace after the next run: here, and in the cluster.
+ * @returns what `kill` does
  */
-export async function joinAndKillLeave(stand: Stand, rig: WorkerRig, lines: number) {
+export async function joinAndKillLeave<T>(
+  stand: Stand,
+  rig: WorkerRig,
+  kill: (worker: Machine) => Promise<T>,
+): Promise<T> {
   const { server, worker, before } = rig;
   await joinByToken(stand, server, worker);
   await waitUntil(
@@ -45,7 +49,7 @@ export async function joinAndKillLeave(stand: Stand, rig: WorkerRig, lines: numb
     SETTLE_TIMEOUT_MS,
     async () => (await readyNodes(server)) === 2,
   );
-  const killed = await killLeave(worker, lines);
+  const killed = await kill(worker);
   await leaveAgain(worker);
   const kubectl = async (...args: readonly string[]) =>
     (await server.exec(['k3s', 'kubectl', 'get', ...args, '-o', 'name'])).stdout;
@@ -55,8 +59,8 @@ export async function joinAndKillLeave(stand: Stand, rig: WorkerRig, lines: numb
   });
   const after = await worker.snapshotState();
   expect({
-    ...{ lines, step: killed.step, nodes: await kubectl('nodes') },
+    ...{ killed, nodes: await kubectl('nodes') },
     differences: compareStates(before, after, [USER_BACKUPS]),
-  }).toEqual({ lines, step: killed.step, nodes: 'node/server\n', differences: [] });
+  }).toEqual({ killed, nodes: 'node/server\n', differences: [] });
   return killed;
 }
