@@ -23,6 +23,7 @@ import {
   finishInstallation,
   type InstallationState,
 } from '../host/engine/step-journal.ts';
+import { removeUnfinishedFiles } from '../host/engine/unfinished-files.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { AdoptionPlan } from './adopt.ts';
 import type { Beforehand } from './beforehand.ts';
@@ -161,8 +162,11 @@ export async function setUpMachine(
   await checkNotLeaving(context);
   const checks = [...facts.before.checks];
   const finished = await offeringTheWayBack(context, inventory, facts, async () => {
-    if ((await noteIfUsed(context, inventory)) === 'unfinished' && (await isUpgrade(context))) {
-      await finishInstallation(context);
+    if ((await noteIfUsed(context, inventory)) === 'unfinished') {
+      await removeUnfinishedFiles(context, resources, inventory);
+      if (await isUpgrade(context)) {
+        await finishInstallation(context);
+      }
     }
     await beginInstallation(context, inventory);
     await dropLeaveNote(context);

@@ -20,6 +20,7 @@ import { AgentError } from '../core/errors.ts';
 import type { DiskSpace, FileStat, Files, FileWriteOptions } from '../core/ports.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { unfinishedFile } from '../core/unfinished-file.ts';
 import { openForGrowing, openForReading } from './large-files.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */
@@ -171,7 +172,7 @@ async function writeAtomic(
   data: string | Uint8Array,
   options: FileWriteOptions,
 ): Promise<void> {
-  const temporary = join(dirname(realPath), `.${basename(realPath)}.${crypto.randomUUID()}.tmp`);
+  const temporary = unfinishedFile(realPath);
   const handle = await open(temporary, 'wx', 0o600);
   try {
     try {
@@ -266,7 +267,7 @@ function kindOf(stats: Stats): FileStat['kind'] {
 }
 
 async function link(target: string, path: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  const temporary = unfinishedFile(path);
   await symlink(target, temporary);
   try {
     await rename(temporary, path);

@@ -353,3 +353,29 @@ async function somebodyWasHere(): Promise<void> {
   const gid = process.getgid?.() ?? 0;
   await files.writeAtomic('/etc/group', `${group}pipeops-agent:x:${gid}:\n`, { mode: 0o644 });
 }
+
+describe('killed while it wrote a unit', () => {
+  const OF_UNIT = '/etc/systemd/system/.pipeops-agent.service';
+  const UNFINISHED = `${OF_UNIT}.11111111-2222-4333-8444-555555555555.tmp`;
+  const OTHERS = [`${OF_UNIT}.swp`, '/etc/systemd/system/.other.service.11111111.tmp'];
+  const leftBeside = async () =>
+    Object.keys(await machine.tree()).filter((path) => path.startsWith('/etc/systemd/system/.'));
+
+  beforeEach(async () => {
+    agentIsNotReady(machine);
+    expect((await setUp('server')).exitCode).not.toBe(0);
+    for (const path of [UNFINISHED, ...OTHERS]) {
+      await machine.put(path, '');
+    }
+  });
+
+  test('the next installation removes what lies beside it, and nothing of others', async () => {
+    await setUp('server');
+    expect((await leftBeside()).sort()).toEqual(OTHERS.toSorted());
+  });
+
+  test('--undo removes what lies beside it, and nothing of others', async () => {
+    expect((await undo()).exitCode).toBe(0);
+    expect((await leftBeside()).sort()).toEqual(OTHERS.toSorted());
+  });
+});

@@ -23,6 +23,7 @@ import type {
 } from '../../src/core/ports.ts';
 import type { Probe } from '../../src/core/probe.ts';
 import { NO_RELEASE_KEYS, type ReleaseKeys } from '../../src/core/release-keys.ts';
+import { unfinishedFile } from '../../src/core/unfinished-file.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -369,9 +370,13 @@ async function describe(path: string): Promise<string> {
   return stat.isDirectory() ? `directory ${access}` : `${access} ${await Bun.file(path).text()}`;
 }
 
-/** Ends a subcommand as SIGKILL would: from one change on it changes nothing, whatever it catches. */
+/**
+ * Ends a subcommand as SIGKILL would: from one change on it changes nothing, whatever it catches. Killed in
+ * the writing of a file, it leaves what would have taken its place.
+ */
 function killSwitch() {
   let left = Number.POSITIVE_INFINITY;
+  const isLast = () => left === 1;
   const check = () => {
     left -= 1;
     if (left <= 0) {
@@ -394,12 +399,22 @@ function killSwitch() {
     },
     files: (files: Files): Files => ({
       ...files,
-      writeAtomic: checked(files.writeAtomic),
+      writeAtomic: async (path, data, options) => {
+        if (isLast()) {
+          await files.writeAtomic(unfinishedFile(path), data, { mode: 0o600 });
+        }
+        await checked(files.writeAtomic)(path, data, options);
+      },
       makeDirectory: checked(files.makeDirectory),
       claimDirectory: checked(files.claimDirectory),
       growFile: checked(files.growFile),
       rename: checked(files.rename),
-      link: checked(files.link),
+      link: async (target, path) => {
+        if (isLast()) {
+          await files.link(target, unfinishedFile(path));
+        }
+        await checked(files.link)(target, path);
+      },
       changeMode: checked(files.changeMode),
       remove: checked(files.remove),
       removeTree: checked(files.removeTree),

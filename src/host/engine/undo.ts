@@ -7,6 +7,7 @@ import { interrupted } from './interrupted.ts';
 import type { HostInventory } from './inventory.ts';
 import { forgetOriginals } from './originals.ts';
 import type { Removal, Resource, UndoOptions } from './resource.ts';
+import { removeUnfinishedFiles } from './unfinished-files.ts';
 
 interface Deps {
   readonly files: Files;
@@ -53,6 +54,7 @@ export async function undoResources(
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<readonly string[]> {
+  await removeUnfinishedFiles(deps, resources, inventory);
   const removed: string[] = [];
   const waiting: ListedRemoval[] = [];
   const removals = await removalsOf(resources, how);
