@@ -3,7 +3,14 @@
  * and again: the next run ends what was begun.
  */
 import { expect, test } from 'bun:test';
-import { AGENT, type Argv, type Killed, killAt, killInEachStep } from '../e2e/leave/killed.ts';
+import {
+  AGENT,
+  type Argv,
+  type Killed,
+  killAt,
+  killInEachStep,
+  ORPHANS,
+} from '../e2e/leave/killed.ts';
 import {
   bootTwo,
   bringProgram,
@@ -33,8 +40,6 @@ const UNDO_LATER_MS = 200;
 const LATER_MS_MAX = 2_000;
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
 const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
-/** What a killed run has asked for, and what ends by itself. */
-const ORPHANS = /^processes: \+ root getent /;
 /** A worker that is taken back keeps its password: the cluster knows it. */
 const KEPT_PASSWORD = ['/etc/rancher/node/password', '/etc/rancher/node', '/etc/rancher'] as const;
 const UNINSTALL = [AGENT, 'uninstall', '--yes', '--delete-data'] as const;

@@ -5,6 +5,8 @@ import type { Machine } from '../../vm/machine.ts';
 /** Where a leave may have removed the installed program, another one is at hand. */
 export const AGENT = '/root/pipeops-agent';
 export const LEAVE = [AGENT, 'leave', '--yes'] as const;
+/** Programs that a killed run has started: they end by themselves (`compareStates`). */
+export const ORPHANS = /^processes: \+ root getent /;
 const PROGRESS = '/run/killed-progress.jsonl';
 const OUTPUT = '/run/killed.out';
 const LEAVE_TIMEOUT_MS = 300_000;

@@ -12,7 +12,7 @@ import {
   type Stand,
   TOKEN_FILE,
 } from '../stand.ts';
-import { AGENT, leaveAgain } from './killed.ts';
+import { AGENT, leaveAgain, ORPHANS } from './killed.ts';
 
 const SETTLE_TIMEOUT_MS = 120_000;
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
@@ -60,7 +60,7 @@ export async function joinAndKillLeave<T>(
   const after = await worker.snapshotState();
   expect({
     ...{ killed, nodes: await kubectl('nodes') },
-    differences: compareStates(before, after, [USER_BACKUPS]),
+    differences: compareStates(before, after, [USER_BACKUPS, ORPHANS]),
   }).toEqual({ killed, nodes: 'node/server\n', differences: [] });
   return killed;
 }
