@@ -1,6 +1,6 @@
 /**
  * Builds the executable: `bun run build [--target linux-x64|linux-arm64]` (both when absent) into
- * dist/, each with a .gz beside it, and dist/SHA256SUMS over all of them. `--release` packs it as small
+ * dist/, each with a .gz and a .zst beside it, and dist/SHA256SUMS over all of them. `--release` packs it as small
  * as it gets and in each way that install.sh can unpack: minutes instead of seconds. It needs zstd and xz.
  * `--release-keys FILE`: by which keys it knows releases, if not by those of scripts/release/keys.json.
  * The same sources give the same bytes, wherever and whenever they are built.
@@ -40,6 +40,11 @@ const TARGETS = {
 } as const;
 type Target = keyof typeof TARGETS;
 
+/** In place of zstd(1), which not every machine has that builds. */
+const ZSTD_OF_BUN =
+  'const file = Bun.file(process.argv.at(-1)); ' +
+  'await Bun.write(Bun.stdout, Bun.zstdCompressSync(await file.bytes(), { level: 1 }));';
+
 /**
  * How the executable is packed, by the end of the file's name. Not xz -T0: with one processor it would
  * pack in one block, and so give other bytes.
@@ -47,7 +52,7 @@ type Target = keyof typeof TARGETS;
 const PACKINGS: Readonly<Record<string, readonly string[]>> =
   values.release === true
     ? { gz: ['gzip', '-9nc'], zst: ['zstd', '-19', '-T0', '-qc'], xz: ['xz', '-6', '-T2', '-c'] }
-    : { gz: ['gzip', '-1nc'] };
+    : { gz: ['gzip', '-1nc'], zst: [process.execPath, '-e', ZSTD_OF_BUN] };
 
 function isTarget(name: string): name is Target {
   return Object.hasOwn(TARGETS, name);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { chmod, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { tempDirectory } from '../support/temp-dir.ts';
 import {
   type FakeRelease,
   type Packing,
@@ -159,6 +161,26 @@ for (const shell of findShells()) {
       const expected = taken === 'zst' ? taken : unpacked;
       expect(setup.release.requests.at(-1)).toBe(`/1.2.3/${BUILD}.${expected}`);
       expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program('packed'));
+    });
+
+    rootTest.each([
+      ['that unpacks it', 'exec zstd -dc "$2"', ['zst']],
+      ['that cannot', 'echo "E: unknown compression" >&2; exit 100', ['zst', 'gz']],
+    ])('without zstd takes a .zst by the helper of an apt %s', async (_, script, taken) => {
+      await using directory = await tempDirectory();
+      const aptHelper = join(directory.path, 'apt-helper');
+      const onlyCat = `[ "$1" = cat-file ] || exit 1; PATH=${dirname(Bun.which('zstd') ?? '')}`;
+      await writeFile(aptHelper, `#!/bin/sh\n${onlyCat}\n${script}\n`);
+      await using machine = await openPrivateMachine({ aptHelper });
+      await using setup = await open();
+      setup.release.publish('1.2.3', 'packed', ['gz', 'zst', 'xz']);
+      const { exitCode } = await runInstallSh({ ...setup.run, machine });
+      expect({ exitCode, requests: setup.release.requests.slice(2) }).toEqual({
+        exitCode: 0,
+        requests: taken.map((packing) => `/1.2.3/${BUILD}.${packing}`),
+      });
+      expect(await readProgram(machine, '1.2.3')).toBe(setup.release.program('packed'));
+      expect(await machine.files()).toEqual(INSTALLED);
     });
 
     rootTest('takes the program as it is from a server that has no packed one', async () => {

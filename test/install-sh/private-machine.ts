@@ -17,6 +17,10 @@ const SET_UP = `
     cp "$3" /mnt/upper/pipeops-agent
     mount -t overlay -o lowerdir=/usr/bin,upperdir=/mnt/upper,workdir=/mnt/work overlay /usr/bin
   fi
+  if [ -d /usr/lib/apt ]; then
+    mount -t tmpfs -o mode=0755 install-sh-test /usr/lib/apt
+    if [ -n "$4" ]; then install -m 0755 "$4" /usr/lib/apt/apt-helper; fi
+  fi
   echo ready
   exec cat
 `;
@@ -55,12 +59,14 @@ export interface ProgramResult {
  * @param options.diskSize of /opt, as tmpfs(5) writes it
  * @param options.cpuinfo a file that stands for /proc/cpuinfo inside
  * @param options.packaged a file that is /usr/bin/pipeops-agent inside
+ * @param options.aptHelper a file that is apt's helper inside; without it there is none
  */
 export async function openPrivateMachine(
   options: {
     readonly diskSize?: string;
     readonly cpuinfo?: string;
     readonly packaged?: string;
+    readonly aptHelper?: string;
   } = {},
 ): Promise<PrivateMachine> {
   const size = options.diskSize ?? '64m';
@@ -77,6 +83,7 @@ export async function openPrivateMachine(
       size,
       options.cpuinfo ?? '',
       options.packaged ?? '',
+      options.aptHelper ?? '',
     ],
     { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
   );

@@ -71,7 +71,7 @@ test('a release has what install.sh, programs and people look for, and nothing e
   const signed = ['release-key.json', 'release-key.json.sig'];
   expect(await filesOf(release)).toEqual(
     [
-      ...['SHA256SUMS', 'install.sh', `${PROGRAM}.gz`, ...signed].map(
+      ...['SHA256SUMS', 'install.sh', `${PROGRAM}.gz`, `${PROGRAM}.zst`, ...signed].map(
         (name) => `${version}/${name}`,
       ),
       ...['release.json', 'release.json.sig', 'sbom.cdx.json'].map((name) => `${version}/${name}`),
@@ -228,7 +228,7 @@ test('two builds in different places at different times are the same to the byte
       filter: (path) => !/node_modules\/@?(typescript|biomejs)(\/|$)/.test(path),
     });
     await $`${process.execPath} scripts/build.ts --target ${TARGET}`.cwd(root).quiet();
-    // It lists the program and the .gz.
+    // It lists the program, the .gz and the .zst.
     hashes.push(await readFile(join(root, 'dist/SHA256SUMS'), 'utf8'));
   }
   expect(hashes[1]).toBe(hashes[0]);

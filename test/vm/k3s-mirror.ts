@@ -108,7 +108,16 @@ async function filesOf(
   };
 }
 
-async function sha256(path: string): Promise<string> {
+/** By path: a place of releases has its lists ready, and does not make them while somebody waits. */
+const hashes = new Map<string, Promise<string>>();
+
+function sha256(path: string): Promise<string> {
+  const known = hashes.get(path) ?? hashOf(path);
+  hashes.set(path, known);
+  return known;
+}
+
+async function hashOf(path: string): Promise<string> {
   const hasher = new Bun.CryptoHasher('sha256');
   for await (const chunk of Bun.file(path).stream()) {
     hasher.update(chunk);
