@@ -1,6 +1,7 @@
 /** What every daemon has, on a server or on a worker: the only file here that knows the real ports. */
 import type { Database } from 'bun:sqlite';
 import { commandExecutor } from '../commands/engine/executor.ts';
+import type { Releases } from '../commands/engine/handler.ts';
 import { commandProgress } from '../commands/engine/progress.ts';
 import { clusterMemory } from '../commands/memory/cluster.ts';
 import type { Config } from '../config/schema.ts';
@@ -11,14 +12,13 @@ import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random, ThisMachine } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
 import type { Traces } from '../core/traces.ts';
-import { type AskHelper, helperClient } from '../host/agent/ask-helper.ts';
+import type { AskHelper } from '../host/agent/ask-helper.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { memoryCredentials } from '../kubernetes/memory/credentials.ts';
 import { memoryObjects } from '../kubernetes/memory/objects.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
-import { systemAskSocket } from '../platform/ask-socket.ts';
 import { systemJournal } from '../platform/journal.ts';
 import { storedSockets } from '../platform/kept-sockets.ts';
 import { lineLog } from '../platform/log.ts';
@@ -58,7 +58,7 @@ import { newestK3sOf } from './newest-k3s.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { agentLogRing, keepLine } from './realtime/agent-log.ts';
 import { changedCommands, notingJournal, notingProgress } from './realtime/changed-commands.ts';
-import { stagedReleases } from './staged-releases.ts';
+import type { stagedReleases } from './staged-releases.ts';
 import { tokenTrial } from './token-trial.ts';
 import { tracing } from './tracing.ts';
 
@@ -219,9 +219,23 @@ function measuredParts({ agent }: Config) {
   };
 }
 
-/** Who does what needs root. */
-export function rootsHelper({ places }: DaemonPorts): AskHelper {
-  return helperClient({ askSocket: systemAskSocket, places });
+/** Hardly any daemon ever asks for one. */
+function releasesFrom(network: Parameters<typeof stagedReleases>[0], config: Config): Releases {
+  return {
+    find: async (wanted, signal) => {
+      const { stagedReleases } = await import('./staged-releases.ts');
+      return await stagedReleases(network, config).find(wanted, signal);
+    },
+  };
+}
+
+/** Who does what needs root. It is asked seldom, and by many never. */
+export function rootsHelper({ places }: Pick<DaemonPorts, 'places'>): AskHelper {
+  return async (request, options) => {
+    const { helperClient } = await import('../host/agent/ask-helper.ts');
+    const { systemAskSocket: askSocket } = await import('../platform/ask-socket.ts');
+    return await helperClient({ askSocket, places })(request, options);
+  };
 }
 
 /** What commands about the machine itself use. */
@@ -229,7 +243,7 @@ function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
   const network = { ...ports, network: systemNetwork, access };
   return {
     askHelper: rootsHelper(ports),
-    releases: stagedReleases(network, config),
+    releases: releasesFrom(network, config),
     newestK3s: newestK3sOf(network, config),
     node: ownNode({ machine: thisMachine }, config),
   };

@@ -2,11 +2,14 @@ import { toAgentError } from '../core/errors.ts';
 import type { Check } from '../host/checks/check.ts';
 import type { Fact } from '../host/facts/fact.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
-import { askDaemon } from './ask-daemon.ts';
 
 const health: Fact<DetailedHealth> = {
   id: 'agent-health',
-  read: (deps) => askDaemon(deps, 0),
+  read: async (deps) => {
+    // The daemon runs other checks of this list, and would hold what asks it for good.
+    const { askDaemon } = await import('./ask-daemon.ts');
+    return await askDaemon(deps, 0);
+  },
 };
 
 export const agentReady: Check = {

@@ -3,8 +3,6 @@
  * changed by just one of them at a time. Each is a Secret, because what a command carries may be secret. A
  * value that is large stands in Secrets of its own, which Kubernetes takes away with the first.
  */
-import { promisify } from 'node:util';
-import { gunzip, gzip, type ZlibOptions } from 'node:zlib';
 import type { V1Secret } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfKind, pathOfObject, typeOf } from '../../core/kinds.ts';
@@ -35,7 +33,7 @@ const PARTS_SUFFIX = '.parts';
 const COLLECTION = pathOfKind(KINDS.secret, AGENT_NAMESPACE);
 const pathOf = (name: string) =>
   pathOfObject(KINDS.secret, { namespace: AGENT_NAMESPACE, name: `${MEMORY_PREFIX}${name}` });
-const [zip, unzip] = [promisify(gzip), promisify<Uint8Array, ZlibOptions, Buffer>(gunzip)];
+const packing = () => import('./packing.ts');
 
 /** Lines of JSON. A long text is several lines, so that no line takes long to read. */
 export type Lines = readonly string[];
@@ -257,7 +255,8 @@ interface PackedValue {
   readonly bytes: Uint8Array | null;
 }
 
-function packAll(values: MemoryContent['values']): Promise<readonly PackedValue[]> {
+async function packAll(values: MemoryContent['values']): Promise<readonly PackedValue[]> {
+  const { zip } = await packing();
   return Promise.all(
     Object.entries(values).map(async ([key, lines]) => ({
       key,
@@ -275,6 +274,7 @@ function damaged({ name }: MemoryObject, why: string, cause?: unknown): AgentErr
 }
 
 async function unpack(packed: Uint8Array, object: MemoryObject): Promise<Lines> {
+  const { unzip } = await packing();
   const bytes = await unzip(packed, { maxOutputLength: VALUE_BYTES_MAX }).catch((cause) => {
     throw damaged(object, 'it cannot be unpacked', cause);
   });
