@@ -4,7 +4,7 @@ import type { Service } from '../core/service.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { MachineFinding } from '../health/facts.ts';
 import { adviceOf, type CheckResult } from '../host/checks/run.ts';
-import type { K3sUpkeep } from '../protocol/helper.ts';
+import type { K3sUpkeep } from '../protocol/host-facts.ts';
 
 /** Not while everything starts. */
 export const FIRST_LOOK_MS = 60_000;

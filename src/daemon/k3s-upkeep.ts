@@ -3,7 +3,7 @@ import type { Log } from '../core/ports.ts';
 import type { CertificateEnd, MachineFinding } from '../health/facts.ts';
 import type { AskHelper } from '../host/agent/ask-helper.ts';
 import type { RestartTurn } from '../kubernetes/lease/restart-turn.ts';
-import type { K3sUpkeep, RestartReason } from '../protocol/helper.ts';
+import type { K3sUpkeep, RestartReason } from '../protocol/host-facts.ts';
 
 /** The check that has found the same. */
 const CHECKS: Readonly<Record<RestartReason, string>> = {
@@ -46,7 +46,7 @@ export function upkeepOfK3s(deps: {
   let authority: readonly CertificateEnd[] = [];
   const restart = async (signal: AbortSignal) => {
     const answer = await askHelper({ verb: 'restart_k3s' }, { signal });
-    const { RestartedK3s } = await import('../protocol/helper.ts');
+    const { RestartedK3s } = await import('../protocol/host-facts.ts');
     log.info('k3s was restarted', { reason: RestartedK3s.parse(answer).restarted });
   };
   /** @returns why not, for now */

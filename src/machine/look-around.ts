@@ -4,7 +4,7 @@ import { k3sUnitFile } from '../core/k3s-places.ts';
 import { helperClient } from '../host/agent/ask-helper.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import type { Subject } from '../host/facts/fact.ts';
-import { HostFacts, type K3sUpkeep } from '../protocol/helper.ts';
+import { HostFacts, type K3sUpkeep } from '../protocol/host-facts.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './fact-deps.ts';

@@ -9,7 +9,6 @@ import { K3sVersion } from './files/k3s-upgrade.ts';
 import { AgentVersion } from './files/upgrade.ts';
 
 export const HELPER_REQUEST_BYTES_MAX = 16 * 1024;
-export const HELPER_ANSWER_BYTES_MAX = 1024 * 1024;
 
 export const JOIN_TOKEN_TTL_SECONDS_MIN = 60;
 export const JOIN_TOKEN_TTL_SECONDS_MAX = 7 * 24 * 3_600;
@@ -56,21 +55,6 @@ export const HelperRequest = z.discriminatedUnion('verb', [
   z.strictObject({ verb: z.literal('support_bundle'), command_id: commandId, ask }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;
-
-/** A line of the answer; the last one has `data` or `error`. */
-export const HelperLine = z.union([
-  z.object({ progress: z.string() }),
-  z.object({ data: z.record(z.string(), z.unknown()) }),
-  z.object({
-    error: z.object({
-      code: z.string(),
-      message: z.string(),
-      hint: z.string().optional(),
-      details: z.record(z.string(), z.unknown()).optional(),
-    }),
-  }),
-]);
-export type HelperLine = z.infer<typeof HelperLine>;
 
 export const MintedJoinToken = z.object({
   token: z.string(),
@@ -146,28 +130,3 @@ export const LedK3s = z.discriminatedUnion('state', [
   }),
 ]);
 export type LedK3s = z.infer<typeof LedK3s>;
-
-/** Why k3s is to be restarted, where a restart mends it. */
-const RESTART_REASONS = ['certificates', 'address'] as const;
-export type RestartReason = (typeof RESTART_REASONS)[number];
-
-/** What k3s on this machine needs, and when the authority of its cluster ends. */
-const K3sUpkeep = z.object({
-  restart: z.enum(RESTART_REASONS).nullable(),
-  /** null before k3s has made one. */
-  authority_ends: z.iso.datetime().nullable(),
-});
-export type K3sUpkeep = z.infer<typeof K3sUpkeep>;
-
-/** Why it was restarted; null where nothing is mended by that. */
-export const RestartedK3s = z.object({ restarted: z.enum(RESTART_REASONS).nullable() });
-export type RestartedK3s = z.infer<typeof RestartedK3s>;
-
-/** What is wrong with the machine, of what only root can see. */
-export const HostFacts = z.object({
-  findings: z.array(
-    z.object({ check: z.string(), code: z.string(), message: z.string(), hint: z.string() }),
-  ),
-  k3s: K3sUpkeep,
-});
-export type HostFacts = z.infer<typeof HostFacts>;

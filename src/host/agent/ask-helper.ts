@@ -1,7 +1,8 @@
 import { AgentError, isErrorCode } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { AskSocket } from '../../core/ports.ts';
-import { HELPER_ANSWER_BYTES_MAX, HelperLine, type HelperRequest } from '../../protocol/helper.ts';
+import type { HelperRequest } from '../../protocol/helper.ts';
+import { HELPER_ANSWER_BYTES_MAX, HelperLine } from '../../protocol/helper-line.ts';
 
 /**
  * Asks root's helper for one thing.

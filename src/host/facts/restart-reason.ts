@@ -1,4 +1,4 @@
-import type { RestartReason } from '../../protocol/helper.ts';
+import type { RestartReason } from '../../protocol/host-facts.ts';
 import { isNodeAddressGone } from './address-gone.ts';
 import type { Fact } from './fact.ts';
 import { k3sCertificates } from './k3s-certificates.ts';

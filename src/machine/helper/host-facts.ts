@@ -1,5 +1,5 @@
 import { adviceOf } from '../../host/checks/run.ts';
-import type { HostFacts } from '../../protocol/helper.ts';
+import type { HostFacts } from '../../protocol/host-facts.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 import { noteDiskSample } from './disk-samples.ts';

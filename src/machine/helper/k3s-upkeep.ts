@@ -3,7 +3,7 @@ import { openInventory } from '../../host/engine/inventory.ts';
 import { type Facts, factsOf, type Subject } from '../../host/facts/fact.ts';
 import { k3sCertificates } from '../../host/facts/k3s-certificates.ts';
 import { restartReason } from '../../host/facts/restart-reason.ts';
-import type { K3sUpkeep } from '../../protocol/helper.ts';
+import type { K3sUpkeep } from '../../protocol/host-facts.ts';
 import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
 import { factDeps } from '../fact-deps.ts';

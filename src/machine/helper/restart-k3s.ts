@@ -8,7 +8,7 @@ import { restartReason } from '../../host/facts/restart-reason.ts';
 import { whoTellsAddress } from '../../host/facts/who-tells-address.ts';
 import { rewriteNodeIp } from '../../host/k3s/node-ip.ts';
 import { K3sRestarts } from '../../protocol/files/k3s-restarts.ts';
-import type { RestartedK3s, RestartReason } from '../../protocol/helper.ts';
+import type { RestartedK3s, RestartReason } from '../../protocol/host-facts.ts';
 import type { MachineContext } from '../context.ts';
 import { type OwnK3s, ownK3s } from './k3s-upkeep.ts';
 
