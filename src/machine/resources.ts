@@ -107,8 +107,11 @@ export function machineResources(
     { signal: context.signal, isAdopted: plan?.adoption !== undefined },
     besideK3s(context, plan),
   );
+  // Of what k3s has written by then.
+  const serverNote = joinedServer(context, inventory, server);
   const ready = [
     ...k3s.ready,
+    serverNote,
     ...(plan?.joining === undefined
       ? []
       : [joinNote(context, { node: plan.k3s.nodeName, ...plan.joining }, context.signal)]),
@@ -145,7 +148,7 @@ export function machineResources(
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),
-    joinedServer(context, inventory, server),
+    ...(plan === undefined ? [serverNote] : []),
     controlPlaneToken(context, inventory, plan?.controlPlaneToken),
     proxyCredentials(context, inventory, plan?.proxyCredentials),
     ...(plan === undefined

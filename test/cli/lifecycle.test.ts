@@ -840,6 +840,19 @@ describe('join', () => {
     expect(await machine.files.stat('/etc/pipeops-agent/kubeconfig')).toBeUndefined();
   });
 
+  test('tells the agent its server by the authority that k3s has once its node is ready', async () => {
+    machine.web.set('http://127.0.0.1:10248/healthz', async () => {
+      await machine.put('/var/lib/rancher/k3s/agent/server-ca.crt', CLUSTER_CA);
+      return new Response('ok');
+    });
+    await machine.run(['join', '--token', joinToken(), '--json'], {
+      env: { PIPEOPS_K3S_MIRROR: MIRROR },
+    });
+    expect(await machine.json('/etc/pipeops-agent/server.json')).toEqual({
+      ...{ v: 1, url: 'https://10.0.0.1:6443', ca: CLUSTER_CA },
+    });
+  });
+
   test('warns of a token in the arguments, reads it from a file, asks a person', async () => {
     const env = { PIPEOPS_K3S_MIRROR: MIRROR };
     const inArguments = await machine.run(['join', '--token', joinToken(), '--dry-run'], { env });

@@ -23,9 +23,6 @@ import { unitTextsFor } from './unit-texts.ts';
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
 
-/** systemd has read the unit already, and this is for its next start. */
-const ENABLE = ['enable', '--quiet', '--no-reload', UNIT_NAME] as const;
-
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
@@ -149,12 +146,12 @@ export function startAgent(
       return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
     },
     commands: async () => [
-      ['systemctl', ...ENABLE],
+      ['systemctl', 'enable', '--quiet', UNIT_NAME],
       ['systemctl', 'restart', UNIT_NAME],
     ],
     apply: async () => {
       await deps.files.remove(deps.places.leavingFile); // Left by an uninstall that was killed.
-      await systemctl(deps, ...ENABLE);
+      await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
       await watch.begin();
       try {
         await restart(deps, watch);
