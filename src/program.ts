@@ -108,6 +108,7 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     architecture: process.arch,
     releaseKeys: RELEASE_KEYS,
     execPath: process.execPath,
+    msBeforeProgram: async () => (await import('./platform/before-program.ts')).msBeforeProgram(),
     io,
     endProcess: (exitCode) => {
       const told = io.flush().catch(() => undefined);

@@ -1,9 +1,12 @@
-/** What a run looks at and asks before its first step, with the time that takes. */
+/** What a run looks at and asks before its first step, and what install.sh did before it, with the time that takes. */
 import { type Spent, secondsOf } from '../core/spent.ts';
 import type { MachineContext } from './context.ts';
 
+/** What was fetched takes longer; the start of a program that is here already, less. */
+const FETCHED_MS_MIN = 200;
+
 export interface Beforehand {
-  /** When the run began, of the monotonic clock. */
+  /** When the run began, with install.sh where that began it, of the monotonic clock. */
   readonly startedAt: number;
   /** Grows with each line of progress that is done. */
   readonly checks: readonly Spent[];
@@ -15,9 +18,12 @@ export interface TimedContext {
 }
 
 /** The same machine, with a note of each line of progress from now on. */
-export function timedBeforehand(machine: MachineContext): TimedContext {
+export async function timedBeforehand(machine: MachineContext): Promise<TimedContext> {
   const { clock } = machine;
-  const checks: Spent[] = [];
+  const before = await machine.msBeforeProgram();
+  const fetchedMs = before < FETCHED_MS_MIN ? 0 : before;
+  const checks: Spent[] =
+    fetchedMs === 0 ? [] : [{ title: 'Fetch the agent', seconds: secondsOf(fetchedMs) }];
   const progress: MachineContext['progress'] = async (title) => {
     const startedAt = clock.monotonic();
     const shown = await machine.progress(title);
@@ -29,6 +35,8 @@ export function timedBeforehand(machine: MachineContext): TimedContext {
       },
     };
   };
-  const before = { startedAt: clock.monotonic(), checks };
-  return { context: { ...machine, progress }, before };
+  return {
+    context: { ...machine, progress },
+    before: { startedAt: clock.monotonic() - fetchedMs, checks },
+  };
 }

@@ -50,6 +50,8 @@ export interface MachineContext {
   readonly releaseKeys: ReleaseKeys;
   /** Path of the running executable. */
   readonly execPath: string;
+  /** Milliseconds of this process before the program began in it: install.sh's. 0 where that is not known. */
+  readonly msBeforeProgram: () => Promise<number>;
   /** Aborted at the first SIGINT, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   readonly progress: StartProgress;

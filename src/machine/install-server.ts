@@ -61,7 +61,7 @@ export async function installServer(
   const { files, places } = context;
   const isNew = (await files.stat(places.hostStateDirectory)) === undefined;
   try {
-    return await setUpServer(timedBeforehand(context), wishes);
+    return await setUpServer(await timedBeforehand(context), wishes);
   } finally {
     // Of a run that was refused or only looked: kubectl has asked a cluster that is here already.
     const names = isNew ? await files.list(places.hostStateDirectory) : [];

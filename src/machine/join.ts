@@ -268,7 +268,7 @@ async function join(
   wishes: WorkerWishes & { readonly name?: NameWishes; readonly token?: string | undefined },
   findTarget: () => Promise<Target>,
 ): Promise<SetUpOutcome> {
-  const { context, before } = timedBeforehand(machine);
+  const { context, before } = await timedBeforehand(machine);
   await refuseOtherInstallation(context);
   const asGiven = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, asGiven, wishes.flags));

@@ -137,10 +137,10 @@ export interface SetUpSummary {
   readonly files: readonly string[];
   readonly ports: readonly number[];
   readonly units: readonly string[];
-  /** What was looked at and asked before the first step. */
+  /** What was fetched by install.sh, looked at and asked before the first step. */
   readonly checks: readonly Spent[];
   readonly steps: readonly FinishedStep[];
-  /** Of all of it. */
+  /** Of all of it, with install.sh where that began it. */
   readonly seconds: number;
 }
 

@@ -336,6 +336,17 @@ describe('ready means what the summary says', () => {
     ]);
   });
 
+  test('its time is also that of install.sh, which fetched the program', async () => {
+    const summaryOf = async (msBeforeProgram: number) =>
+      JSON.parse((await machine.run(INSTALL, { env: INSTALL_ENV, msBeforeProgram })).stdout);
+    const fetched = await summaryOf(60_000);
+    expect(fetched.checks[0]).toEqual({ title: 'Fetch the agent', seconds: 60 });
+    expect(fetched.seconds).toBeGreaterThan(60);
+    const wasHere = await summaryOf(50);
+    expect(wasHere.checks[0].title).not.toBe('Fetch the agent');
+    expect(wasHere.seconds).toBeLessThan(60);
+  });
+
   test('a unit that systemd has not read yet is not in place', async () => {
     await install();
     let needsReload = true;

@@ -120,6 +120,7 @@ export function cliContext(options: CliContextOptions): TestCli {
         architecture: 'x64',
         releaseKeys: NO_RELEASE_KEYS,
         execPath: '/root/pipeops-agent',
+        msBeforeProgram: async () => 0,
         io,
         endProcess: (exitCode) => {
           throw new Error(`the process must end: ${exitCode}`);

@@ -118,6 +118,8 @@ export interface RunOptions {
   readonly clock?: Clock;
   /** By what the program knows releases; nothing, as a build from source, when absent. */
   readonly releaseKeys?: ReleaseKeys;
+  /** What install.sh needed before it; nothing when absent. */
+  readonly msBeforeProgram?: number;
   /** The running program; one outside of the versions when absent. */
   readonly execPath?: string;
   /** For `helper serve`: the connection that it is started for. */
@@ -287,6 +289,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         architecture: 'x64',
         releaseKeys: options.releaseKeys ?? NO_RELEASE_KEYS,
         execPath: options.execPath ?? '/root/agent',
+        msBeforeProgram: async () => options.msBeforeProgram ?? 0,
         io,
         endProcess: (exitCode) => {
           throw new Error(`the process must end: ${exitCode}`);
