@@ -13,6 +13,7 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
+import { type IpRange, ipRange, overlaps } from '../core/ip-range.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
 import {
   MANAGED_BY,
@@ -21,6 +22,7 @@ import {
   SERVICE_NAME_LABEL,
 } from '../core/labels.ts';
 import type { Clock } from '../core/ports.ts';
+import { ipVersion } from '../core/text/ip-version.ts';
 import { normalAddress } from '../core/text/normal-address.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
@@ -34,6 +36,15 @@ const KEPT_MAX = 1_024;
 const NODES_KEPT_MS = 30_000;
 /** Time for the API to answer. */
 const TIMEOUT_MS = 10_000;
+
+/**
+ * Where no pod is: this machine and its links, IPv4 inside IPv6 (RFC 6890, RFC 4291, RFC 6052), and where clouds tell
+ * a machine about itself elsewhere (AWS, Oracle, Google, Alibaba).
+ */
+const OF_MACHINES: readonly IpRange[] = [
+  ...['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::/8', 'fe80::/10'],
+  ...['fd00:ec2::/32', 'fd00:c1::/32', 'fd20:ce::/32', '100.100.100.200'],
+].flatMap((text) => ipRange(text) ?? []);
 
 export interface ServicePort {
   readonly namespace: string;
@@ -159,6 +170,13 @@ async function find(
     signal,
   );
   const places = readyPlaces(slices, port.name ?? '');
+  // Kubernetes also takes names, and 0177.0.0.1, which it reads in another way than the system: who dials that dials
+  // another machine than the one that was looked at.
+  const clusterIp = service.spec?.clusterIP ?? 'None';
+  const hosts = [...places.map(({ host }) => host), ...(clusterIp === 'None' ? [] : [clusterIp])];
+  if (hosts.some((host) => ipVersion(host) === 0)) {
+    throw denied(wanted, 'tunnel/pods-only', 'does not lead to pods');
+  }
   const nodes = await nodeAddresses();
   if (places.some(({ host }) => isOfMachine(host) || nodes.has(host))) {
     throw denied(wanted, 'tunnel/node-ports', 'leads to a port of a node');
@@ -167,7 +185,6 @@ async function find(
   if (first === undefined) {
     throw notFound(wanted, 'none of its pods is ready');
   }
-  const clusterIp = service.spec?.clusterIP ?? 'None';
   return clusterIp === 'None' ? first : { host: clusterIp, port: wanted.port };
 }
 
@@ -201,9 +218,9 @@ function readyPlaces(
   });
 }
 
-/** Loopback and link-local, where clouds have their metadata services (RFC 3927, RFC 4291). */
 function isOfMachine(address: string): boolean {
-  return /^(127\.|169\.254\.|0\.|::|fe[89ab][0-9a-f]:|fd00:ec2:)/i.test(address);
+  const range = ipRange(address);
+  return range === undefined || OF_MACHINES.some((each) => overlaps(each, range));
 }
 
 function nameOf({ namespace, name, port, protocol }: ServicePort): string {

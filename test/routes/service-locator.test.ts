@@ -162,8 +162,8 @@ test.each([
   ],
   ...[
     ...['10.77.1.10', 'fd00:77:1::a', 'FD00:77:1:0::a'], // of a node
-    ...['169.254.169.254', 'fd00:ec2::254', 'FE80::1'], // of a cloud's metadata
-    ...['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', '::'], // of the machine itself
+    ...['169.254.169.254', 'fd00:ec2::254', 'FE80::1', 'fd20:ce::254'], // of a cloud's metadata
+    ...['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', '::', '64:ff9b::7f00:1'], // of the machine itself
   ].map(
     (address) =>
       [
@@ -174,6 +174,23 @@ test.each([
         'tunnel/node-ports',
       ] as const,
   ),
+  ...['localhost', '0177.0.0.1', '010.77.1.10', '127.1', ''].map(
+    (address) =>
+      [
+        `that leads to "${address}", which the system reads as it likes`,
+        { ...WEB, spec: { ...WEB.spec, clusterIP: 'None' } },
+        leadingTo(address),
+        'POLICY_DENIED',
+        'tunnel/pods-only',
+      ] as const,
+  ),
+  [
+    'with an address of its own that the system reads in another way',
+    { ...WEB, spec: { ...WEB.spec, clusterIP: '010.43.0.7' } },
+    SLICES,
+    'POLICY_DENIED',
+    'tunnel/pods-only',
+  ],
   ['without a ready pod', WEB, none, 'NOT_FOUND', undefined],
 ] as const)('a Service %s is refused', async (_, service, slices, code, rule) => {
   await using shop = cluster(service, slices);
