@@ -670,14 +670,13 @@ download_program() {
     unpacker=gzip
     fetch_packed "$unpacked"
   }
-  check_hash "$unpacked" "$name"
   attempt "make $unpacked executable" chmod 0755 "$unpacked"
   make_directory "${1%/*}"
   # Within one file system, so that the name always leads to a whole program.
   attempt "place $1" mv -f "$unpacked" "$1"
 }
 
-# fetch_packed DESTINATION: fails where apt cannot unpack it.
+# fetch_packed DESTINATION: fails where apt cannot unpack it. One that does not know it ends well, and gives it as it is.
 fetch_packed() {
   packed=$name$suffix
   fetch "$base_url/$version/$packed" "$download_directory/$packed" "$(limit_of "$packed")"
@@ -687,9 +686,16 @@ fetch_packed() {
     return
   fi
   # The outer redirection holds the unpacker's errors, the inner one its output.
-  reason=$({ unpack "$download_directory/$packed" >"$1"; } 2>&1) && return
-  [ "$unpacker" != "$APT_HELPER" ] || return 1
-  fail_writing "unpack $packed" "$reason"
+  if reason=$({ unpack "$download_directory/$packed" >"$1"; } 2>&1); then
+    [ "$unpacker" != "$APT_HELPER" ] || {
+      has_published_hash "$1" "$name"
+      return
+    }
+    check_hash "$1" "$name"
+  else
+    [ "$unpacker" != "$APT_HELPER" ] || return 1
+    fail_writing "unpack $packed" "$reason"
+  fi
 }
 
 # keep_signatures DIRECTORY: beside the program, for bundles and for machines that join by this one.

@@ -166,6 +166,7 @@ for (const shell of findShells()) {
     rootTest.each([
       ['that unpacks it', 'exec zstd -dc "$2"', ['zst']],
       ['that cannot', 'echo "E: unknown compression" >&2; exit 100', ['zst', 'gz']],
+      ['that does not know it', 'exec cat "$2"', ['zst', 'gz']],
     ])('without zstd takes a .zst by the helper of an apt %s', async (_, script, taken) => {
       await using directory = await tempDirectory();
       const aptHelper = join(directory.path, 'apt-helper');
