@@ -347,16 +347,24 @@ describe('ready means what the summary says', () => {
     expect(wasHere.seconds).toBeLessThan(60);
   });
 
-  test('a unit that systemd has not read yet is not in place', async () => {
+  test.each([
+    'pipeops-agent.service',
+    'pipeops-agent-helper.socket',
+    'pipeops-agent-snapshots.service',
+    'pipeops-agent-k3s-asked.service',
+  ])('%s is not in place while systemd has not read it', async (unread) => {
     await install();
     let needsReload = true;
     machine.programs.set('systemctl', (argv) => {
-      if (argv[1] === 'reenable') {
+      if (['reenable', 'daemon-reload'].includes(argv[1] ?? '')) {
         needsReload = false;
       }
-      const reload = needsReload ? 'yes' : 'no';
-      const all = `ActiveState=active\nNeedDaemonReload=${reload}`;
-      return { stdout: argv.includes('--value') ? 'active' : all };
+      const told = argv.slice(2).filter((word) => !word.startsWith('--'));
+      const blocks = told.map((unit) => {
+        const reload = needsReload && unit === unread ? 'yes' : 'no';
+        return `ActiveState=active\nNeedDaemonReload=${reload}\n`;
+      });
+      return { stdout: argv.includes('--value') ? 'active' : blocks.join('\n') };
     });
     await install();
     expect(needsReload).toBe(false);

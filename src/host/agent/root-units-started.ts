@@ -3,12 +3,19 @@
  * one, and that takes longer than all the rest of it.
  */
 import { basename } from 'node:path';
-import { type Places, STARTED_WITH_AGENT_DIRECTORY, UNIT_NAME } from '../../core/places.ts';
+import {
+  K3S_ASKED_SERVICE_UNIT,
+  K3S_UPGRADE_SERVICE_UNIT,
+  type Places,
+  SNAPSHOTS_SERVICE_UNIT,
+  STARTED_WITH_AGENT_DIRECTORY,
+  UNIT_NAME,
+} from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { recordMissing } from '../engine/originals.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
-import { isActive, isEnabled, needsReload, systemctl } from '../engine/systemctl.ts';
+import { isActive, isEnabled, needReload, systemctl } from '../engine/systemctl.ts';
 
 interface Deps {
   readonly exec: Exec;
@@ -35,6 +42,12 @@ export function rootUnitsStarted(
     ...(k3sUpgrades ? [places.k3sUpgradePathUnitFile, places.k3sAskedTimerUnitFile] : []),
   ];
   const units = files.map((file) => basename(file));
+  // systemd holds them because those that start them name them; of a template it reads each instance anew.
+  const held = [
+    UNIT_NAME,
+    ...(snapshots ? [SNAPSHOTS_SERVICE_UNIT] : []),
+    ...(k3sUpgrades ? [K3S_UPGRADE_SERVICE_UNIT, K3S_ASKED_SERVICE_UNIT] : []),
+  ];
   const toStart = async () => {
     const isRight = await Promise.all(files.map((file) => isStartedAsWritten(deps, file)));
     return units.filter((_, index) => isRight[index] !== true);
@@ -45,7 +58,7 @@ export function rootUnitsStarted(
     touches: [`systemctl reenable, restart ${units.join(' ')}`],
     ...LEAVES_NOTHING, // Each is stopped with its files.
     isWanted: true,
-    isDone: async () => (await toStart()).length === 0 && !(await needsReload(deps, UNIT_NAME)),
+    isDone: async () => (await toStart()).length === 0 && !(await needReload(deps, held)),
     apply: async () => {
       const due = await toStart();
       if (due.length > 0) {
@@ -73,7 +86,7 @@ async function isStartedAsWritten(deps: Deps, file: string): Promise<boolean> {
     (await deps.files.stat(file)) !== undefined &&
     (await isEnabled(deps, unit)) &&
     (await isActive(deps, unit)) &&
-    !(await needsReload(deps, unit))
+    !(await needReload(deps, [unit]))
   );
 }
 

@@ -45,9 +45,11 @@ export async function unitProperties(
   return Object.fromEntries(lines.map(([name = '', ...value]) => [name, value.join('=')]));
 }
 
-/** Whether the unit's file is another one than systemd has read. */
-export async function needsReload(deps: Deps, unit: string): Promise<boolean> {
-  return (await unitProperties(deps, unit, ['NeedDaemonReload']))['NeedDaemonReload'] === 'yes';
+/** Whether the file of one of these units is another one than systemd has read. */
+export async function needReload(deps: Deps, units: readonly string[]): Promise<boolean> {
+  const argv = ['systemctl', 'show', '--property=NeedDaemonReload', ...units] as const;
+  const { stdout } = await deps.exec.run(argv, { timeoutMs: QUERY_TIMEOUT_MS });
+  return stdout.split('\n').includes('NeedDaemonReload=yes');
 }
 
 /** Running or about to run: a start that nobody waits for is at first only a queued job. */
