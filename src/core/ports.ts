@@ -469,6 +469,8 @@ export interface HandedConnection {
 export interface KeptSockets {
   /** The descriptor of one that the process before has left, once; undefined where there is none. */
   take(name: string): number | undefined;
+  /** Closes one that was taken and cannot be used. */
+  drop(descriptor: number): void;
   /** Leaves one to the next process. It is kept though this process closes it. @param name without ":" */
   keep(name: string, descriptor: number): void;
   /** One that was taken is not needed by the next process. */

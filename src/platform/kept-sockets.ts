@@ -39,6 +39,7 @@ export function storedSockets(
       found.delete(name);
       return descriptor;
     },
+    drop: (descriptor) => void libc().close(descriptor),
     keep: (name, descriptor) => {
       if (notify !== undefined) {
         libc().listen(descriptor, WAITING_MAX);

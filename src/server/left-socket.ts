@@ -7,7 +7,7 @@ import { troubleOf } from '../core/trouble.ts';
 import type { ConnectionServer } from '../http1/server/connections.ts';
 
 /**
- * Goes on with the socket that the process before has left. Where that fails, the port is soon free.
+ * Goes on with the socket that the process before has left. Where that fails, the port is free.
  * @returns undefined where none is left, and where it failed
  */
 export function takeOver(
@@ -22,6 +22,7 @@ export function takeOver(
   try {
     return open(descriptor);
   } catch (thrown) {
+    kept.drop(descriptor); // Nobody would accept on it, and nobody else could listen there.
     log.warn('cannot go on with a socket of the process before', {
       port,
       error: troubleOf(thrown),

@@ -47,6 +47,7 @@ async function openDoor(more: DoorWishes = {}) {
   const { done } = await door.start(stop.signal);
   return {
     ...{ log, door, clock },
+    write: (name: string, text: string) => writeFile(at(name), text),
     read: async (name: string) => (await Bun.file(at(name)).text()).trim(),
     ready: () => until('it listens', () => door.port() !== 0),
     ask: async (path: string, init: BunFetchRequestInit = {}) => {
@@ -110,17 +111,27 @@ test('where the port is taken it says so, tries again, and the agent goes on', a
   ]);
 });
 
+/** What systemd does with sockets that a process leaves, in this one. */
+function keptHere() {
+  const { symbols } = dlopen('libc.so.6', {
+    dup: { args: [FFIType.i32], returns: FFIType.i32 },
+    close: { args: [FFIType.i32], returns: FFIType.i32 },
+  });
+  const store = new Map<string, number>();
+  const kept: KeptSockets = {
+    take: (name) => store.get(name),
+    drop: (descriptor) => void symbols.close(descriptor),
+    keep: (name, descriptor) => void store.set(name, symbols.dup(descriptor)),
+    forget: (name) => void store.delete(name),
+    closeRest: () => undefined,
+  };
+  return { store, kept };
+}
+
 test.each(['127.0.0.1', '::1'])(
   'over a restart scrapers of %s wait, and are not refused',
   async (address) => {
-    const libc = dlopen('libc.so.6', { dup: { args: [FFIType.i32], returns: FFIType.i32 } });
-    const store = new Map<string, number>();
-    const kept: KeptSockets = {
-      take: (name) => store.get(name),
-      keep: (name, descriptor) => void store.set(name, libc.symbols.dup(descriptor)),
-      forget: (name) => void store.delete(name),
-      closeRest: () => undefined,
-    };
+    const { store, kept } = keptHere();
     const host = address.includes(':') ? `[${address}]` : address;
     let port = 0;
     {
@@ -135,3 +146,25 @@ test.each(['127.0.0.1', '::1'])(
     expect([second.door.port(), store.size]).toEqual([port, 0]);
   },
 );
+
+test('a socket that cannot be gone on with is given up: once its reason is gone, the door opens', async () => {
+  const { kept } = keptHere();
+  const clients = await makeCertificates(['a']);
+  let port = 0;
+  {
+    await using first = await openDoor({ kept });
+    port = first.door.port();
+  }
+  await using second = await openDoor({ port, kept, clientCa: 'no certificate' });
+  await second.write('client-ca', clients.ca);
+  const clock = second.clock as ReturnType<typeof manualClock>;
+  await clock.whenSleeping(1);
+  await clock.advance(30_000);
+  await until('it has tried again', () => second.log.entries.length > 3);
+  expect(second.log.entries.map(({ level, message }) => `${level} ${message}`)).toEqual([
+    'info made the certificate of the TLS listener',
+    'warn cannot go on with a socket of the process before',
+    'warn cannot answer scrapers yet (metrics.listen)',
+    'info metrics are answered',
+  ]);
+});
