@@ -29,7 +29,12 @@ export async function readCollectorHeaders(
     });
   }
   const stat = await files.stat(path);
-  if (stat?.kind === 'file' && (stat.mode & READABLE_BY_OTHERS) !== 0) {
+  if (stat !== undefined && stat.kind !== 'file') {
+    throw unusable(`${path} is no file, but a ${stat.kind}`, {
+      hint: 'Name the file itself in traces.headers_file: who can read it is looked at first',
+    });
+  }
+  if (stat !== undefined && (stat.mode & READABLE_BY_OTHERS) !== 0) {
     throw unusable(`everybody on this machine can read ${path}`, {
       hint: `Let only root and the agent read it: sudo chown root:pipeops-agent ${path} && sudo chmod 640 ${path}`,
     });

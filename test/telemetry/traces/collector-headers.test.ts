@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { AgentError, ErrorCode } from '../../../src/core/errors.ts';
-import type { Files } from '../../../src/core/ports.ts';
+import type { FileStat, Files } from '../../../src/core/ports.ts';
 import { readCollectorHeaders } from '../../../src/telemetry/traces/collector-headers.ts';
 import { failureOf } from '../../support/failure-of.ts';
 
@@ -8,8 +8,12 @@ const PATH = '/etc/pipeops-agent/collector-headers';
 const ENDPOINT = 'https://collector.example/v1/traces';
 const SECRET = 's3cret';
 
-function read(text: string | undefined, endpoint = ENDPOINT, mode = 0o640) {
-  const stat = { kind: 'file', mode, uid: 0, gid: 0, size: 0, inode: 1 } as const;
+function read(
+  text: string | undefined,
+  endpoint = ENDPOINT,
+  { mode = 0o640, kind = 'file' }: Partial<Pick<FileStat, 'mode' | 'kind'>> = {},
+) {
+  const stat = { kind, mode, uid: 0, gid: 0, size: 0, inode: 1 } as const;
   const files: Pick<Files, 'readText' | 'stat'> = {
     readText: async (path) => (path === PATH ? text : undefined),
     stat: async () => (text === undefined ? undefined : stat),
@@ -57,7 +61,13 @@ test('more headers than a collector can want are refused', async () => {
 });
 
 test.each<[string, Parameters<typeof read>, ErrorCode]>([
-  ['a file that everybody can read', [`a: ${SECRET}`, ENDPOINT, 0o644], 'CONFIG_INVALID'],
+  ['a file that everybody can read', [`a: ${SECRET}`, ENDPOINT, { mode: 0o644 }], 'CONFIG_INVALID'],
+  [
+    'a link, behind which everybody can read',
+    ['a: b', ENDPOINT, { kind: 'link' }],
+    'CONFIG_INVALID',
+  ],
+  ['a pipe, which may never end', ['a: b', ENDPOINT, { kind: 'other' }], 'CONFIG_INVALID'],
   ['an endpoint where others can read them', ['a: b', 'http://c.example/'], 'CONFIG_INVALID'],
   ['a file that is not there', [undefined], 'FILE_ACCESS'],
 ])('%s is refused', async (_, given, code) => {
