@@ -1,5 +1,4 @@
 /** Which proxy stands between this machine and an address. */
-
 import { isCidr, isInCidr } from './ip-range.ts';
 import { isLoopback } from './loopback.ts';
 import { hostAndPort, withoutBrackets } from './text/host-and-port.ts';

@@ -1,5 +1,4 @@
 /** The TCP and UDP listeners of managed Gateways, and the Services behind them. */
-
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { GROUPS } from '../core/kinds.ts';
 import { ROUTED_LABEL, ROUTING_MODE_ANNOTATION } from '../core/labels.ts';

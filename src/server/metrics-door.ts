@@ -2,7 +2,6 @@
  * The door for scrapers from elsewhere: TLS, GET /metrics and nothing else, and only for those who show the
  * token or a certificate. That it cannot listen never ends the agent. Its listening socket outlives the agent.
  */
-
 import { toAgentError } from '../core/errors.ts';
 import type { Clock, Files, KeptSockets, Log, Random } from '../core/ports.ts';
 import { hostAndPort } from '../core/text/host-and-port.ts';

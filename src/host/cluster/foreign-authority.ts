@@ -1,5 +1,4 @@
 /** A server whose certificate is of another authority than the one that a join token is for. */
-
 import { X509Certificate } from 'node:crypto';
 import { AgentError } from '../../core/errors.ts';
 import type { Probe } from '../../core/probe.ts';

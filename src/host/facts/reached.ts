@@ -1,5 +1,4 @@
 /** How far each way to an endpoint leads, from this machine, now. */
-
 import type { Probe, StepFailure, Walk, Way } from '../../core/probe.ts';
 import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
 import { withoutBrackets } from '../../core/text/host-and-port.ts';

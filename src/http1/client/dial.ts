@@ -1,5 +1,4 @@
 /** Connecting to the API server, or to an application. */
-
 import type { Socket } from 'bun';
 import { AgentError } from '../../core/errors.ts';
 import { hostAndPort } from '../../core/text/host-and-port.ts';

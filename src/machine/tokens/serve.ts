@@ -1,7 +1,6 @@
 /**
  * The process that offers programs: runs in a unit of its own, unprivileged, and ends with the token.
  */
-
 import { join } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import { hostAndPort } from '../../core/text/host-and-port.ts';

@@ -1,5 +1,4 @@
 /** How a socket to a proxy becomes a socket to the server behind it. */
-
 import type { Socket } from 'node:net';
 import type { ProxyCredentials, ProxyServer } from '../../core/proxy-settings.ts';
 import { hostAndPort } from '../../core/text/host-and-port.ts';
