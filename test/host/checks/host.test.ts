@@ -404,9 +404,9 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       check: 'cluster-agent',
       role: 'server',
       more: { '/usr/local/bin/k3s': '' },
-      deps: { exec: answering('deployment.apps/pipeops-agent') },
+      deps: { exec: answering('apps\tours\t\t\tpipeops/agent:latest\nshop\tweb\t\tweb\tnginx') },
     },
-    { severity: 'warns', message: 'Another agent runs inside of the cluster' },
+    { severity: 'warns', message: 'Another agent runs inside of the cluster: ours in apps' },
   ],
   'a cluster that does not answer': [
     {
