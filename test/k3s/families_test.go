@@ -95,6 +95,10 @@ func TestEachFamilyHasItsTableAndItsRoute(t *testing.T) {
 			t.Errorf("no %q in %s", wanted, rules)
 		}
 	}
+	subnets := subnetFile([]string{"10.42.1.0/24", "fd00:42:0:1::/64"}, []string{"10.42.0.0/16", "fd00:42::/56"})
+	if subnets != "FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_IPV6_NETWORK=fd00:42::/56\nFLANNEL_SUBNET=10.42.1.0/24\nFLANNEL_IPV6_SUBNET=fd00:42:0:1::/64\n" {
+		t.Errorf("told to the container runtime: %s", subnets)
+	}
 	node := &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"fd00:42:0:1::/64", "10.42.1.0/24"}}}
 	for _, address := range []string{"10.77.1.11", "fd00:77::b"} {
 		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: address})

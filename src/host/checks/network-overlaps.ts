@@ -10,6 +10,9 @@ import { resolvConfs } from '../facts/resolv-conf.ts';
 /** Links that k3s makes, for these very addresses. */
 const OWN_LINKS = /^(cni0|cbr0|flannel|kube-|veth|tailscale0$)/;
 
+/** As many addresses as each node gets of IPv4, or of IPv6, unless the controllers are told otherwise. */
+const PODS_OF_NODE = /(?:\.\d+\/24|:\/64)$/;
+
 /** Own addresses and resolvers that are in them, each as a sentence. */
 export async function overlappingAddresses(facts: Facts): Promise<readonly string[]> {
   const networks = allOf(await facts(clusterNetworks));
@@ -62,7 +65,7 @@ function isOfOthers(route: IpRoute, { pods }: ClusterNetworks): boolean {
   const isOfNode =
     route.hasGateway &&
     range !== undefined &&
-    route.destination.endsWith('/24') &&
+    PODS_OF_NODE.test(route.destination) &&
     pods.some((network) => isWithin(range, network));
   return !isDefaultRoute(route) && !OWN_LINKS.test(route.device) && !isOfNode;
 }

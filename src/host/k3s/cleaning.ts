@@ -28,6 +28,7 @@ import { removeBut } from '../cleaning/trees.ts';
 import { type Volume, volumesWithData } from '../cleaning/volumes.ts';
 import { partialPath } from '../engine/place-file.ts';
 import { forgetFailure, systemctl } from '../engine/systemctl.ts';
+import { flannelNetworks } from './flannel-networks.ts';
 import { podNetworks } from './networks.ts';
 import { forgetKeptDown } from './no-restart.ts';
 import { readToldK3s } from './told.ts';
@@ -73,10 +74,13 @@ export async function cleanK3s(
   if ((await files.stat(unitFile)) !== undefined) {
     await systemctl(deps, 'stop', K3S_UNITS[role]);
   }
-  const networks = podNetworks(await settingsOf(deps));
+  const networks = new Set([
+    ...podNetworks(await settingsOf(deps)),
+    ...(await flannelNetworks(deps)),
+  ]);
   await endContainers(deps);
   await unmountBelow(deps, MOUNTS_BELOW);
-  await removeLinks(deps, networks);
+  await removeLinks(deps, [...networks]);
   await removeOwnRules(deps); // While k3s' own iptables is there: the machine may have none.
   await removePodGroups(deps);
   if ((await files.stat(unitFile)) !== undefined) {

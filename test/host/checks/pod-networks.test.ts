@@ -74,11 +74,13 @@ test('a route of a VPN is named with its link, from whichever table', async () =
 });
 
 test("k3s' own routes are none of others", async () => {
+  await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 10.42.0.0/16,fd42::/56\n');
   const own = [
     DEFAULT,
     { dst: '10.42.0.0/24', dev: 'cni0', prefsrc: '10.42.0.1' },
     { dst: '10.42.1.0/24', gateway: '10.42.1.0', dev: 'flannel.1', flags: ['onlink'] },
     { dst: '10.42.2.0/24', gateway: '10.0.0.7', dev: 'eth0' },
+    { dst: 'fd42:0:0:1::/64', gateway: 'fd00::7', dev: 'eth0' },
     { type: 'local', dst: '10.42.0.1', dev: 'cni0', table: 'local' },
   ];
   expect(await findingOf(podRoutesFree, routing(own))).toBeUndefined();
