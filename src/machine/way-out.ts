@@ -1,4 +1,5 @@
 /** Whether this machine gets out: looked at before k3s is removed, and afterwards. */
+import { withoutBrackets } from '../core/text/host-and-port.ts';
 import { isDefaultRoute } from '../host/facts/ip-route.ts';
 import { kernelRoutes } from '../host/facts/kernel-routes.ts';
 import type { MachineContext } from './context.ts';
@@ -37,7 +38,7 @@ export async function lookingAtWayOut<T>(
 async function controlPlaneHost(context: MachineContext): Promise<string | undefined> {
   try {
     const { config } = await loadEffectiveConfig(context, {});
-    return new URL(config.control_plane.url).hostname;
+    return withoutBrackets(new URL(config.control_plane.url).hostname);
   } catch {
     return undefined; // They go as well.
   }

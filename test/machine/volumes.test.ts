@@ -88,6 +88,15 @@ test('the way out of the machine is told, and a loss of it', async () => {
   expect(JSON.parse(again.stdout).network).toEqual({ before: seen, after: seen });
 });
 
+test('a control plane at an address of IPv6 is asked for as resolvers know it', async () => {
+  const of = (word: string) => machine.calls.filter(({ argv }) => argv[0] === word);
+  const settings = '/etc/pipeops-agent/config.yaml';
+  const told = (await machine.files.readText(settings)) ?? '';
+  await machine.put(settings, told.replace(CONTROL_PLANE, 'https://[fd00::9]:8443'));
+  await machine.run(['uninstall', '--yes']);
+  expect(of('getent').map(({ argv }) => argv.at(-1))).toEqual(['fd00::9', 'fd00::9']);
+});
+
 test('data that an earlier removal has kept goes with --delete-data, and not before', async () => {
   await machine.run(['uninstall', '--yes']);
   await machine.run(['install', '--token-file', '/root/token', '--json'], { env: ENV });

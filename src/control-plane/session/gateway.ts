@@ -1,5 +1,7 @@
 import { isLoopback } from '../../core/loopback.ts';
 import type { Clock } from '../../core/ports.ts';
+import { inUrl, withoutBrackets } from '../../core/text/host-and-port.ts';
+import { normalAddress } from '../../core/text/normal-address.ts';
 
 /** Failures in a row after which the gateway is left alone. */
 const GATEWAY_FAILURES_MAX = 3;
@@ -113,7 +115,7 @@ function isPinned(host: string, pinned: readonly string[] = []): boolean {
   return (
     pinned.length === 0 ||
     pinned.some((each) => {
-      const name = each.toLowerCase();
+      const name = inUrl(normalAddress(withoutBrackets(each.toLowerCase())));
       return name.startsWith('*.') ? host.endsWith(name.slice(1)) : host === name;
     })
   );

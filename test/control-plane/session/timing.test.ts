@@ -199,7 +199,10 @@ const STRICT = {
 };
 const LOCAL = { ...STRICT, apiUrl: 'http://127.0.0.1:8' };
 const INSECURE = { ...STRICT, allowInsecure: true };
-const PINNED = { ...STRICT, gatewayHosts: ['gw.example', '*.edge.Example', '203.0.113.7'] };
+const PINNED = {
+  ...STRICT,
+  gatewayHosts: ['gw.example', '*.edge.Example', '203.0.113.7', '[2001:DB8:0::7]'],
+};
 test.each([
   [STRICT, 'https://gw.example', 'wss://gw.example/ws'],
   [STRICT, 'wss://gw.example/deep/path?a=1', 'wss://gw.example/deep/path'],
@@ -222,6 +225,8 @@ test.each([
   [PINNED, 'wss://GW.example/ws', 'wss://gw.example/ws'],
   [PINNED, 'wss://a.b.edge.example:444/ws', 'wss://a.b.edge.example:444/ws'],
   [PINNED, 'wss://203.0.113.7/ws', 'wss://203.0.113.7/ws'],
+  [PINNED, 'wss://[2001:db8::7]:444/ws', 'wss://[2001:db8::7]:444/ws'],
+  [PINNED, 'wss://[2001:db8::8]/ws', undefined],
   [PINNED, 'wss://edge.example/ws', undefined],
   [PINNED, 'wss://evil-edge.example/ws', undefined],
   [PINNED, 'wss://gw.example.evil.example/ws', undefined],
