@@ -30,7 +30,12 @@ import { k3sRuns } from '../host/checks/k3s-unit.ts';
 import { addressReserved, addressStillThere } from '../host/checks/kept-address.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
 import { kernelLogThere } from '../host/checks/kernel-log.ts';
-import { bridgeNetfilter, forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
+import {
+  bridgeNetfilter,
+  forwarding,
+  forwardingIpv6,
+  inotifyLimits,
+} from '../host/checks/kernel-settings.ts';
 import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
 import { hostnameResolves } from '../host/checks/own-name.ts';
@@ -84,6 +89,7 @@ export const CHECKS: readonly Check[] = [
   kernelLogThere,
   inotifyLimits,
   forwarding,
+  forwardingIpv6,
   bridgeNetfilter,
   selinuxPolicy,
   selinuxLabelled,

@@ -1,9 +1,11 @@
+import { clusterNetworks } from '../facts/cluster-networks.ts';
 import { container } from '../facts/container.ts';
 import { kernelSettings } from '../facts/kernel-settings.ts';
 import { KERNEL_MODULES_ID } from '../kernel/modules-file.ts';
 import {
   BRIDGE_SETTING,
   FORWARDING,
+  FORWARDING_IPV6,
   INOTIFY_LIMITS,
   type KernelSetting,
 } from '../kernel/settings.ts';
@@ -41,6 +43,25 @@ script. \`sudo pipeops-agent doctor --fix\` sets it, now and at each start, in a
   repair: FORWARDING.id,
   needs: [kernelSettings],
   run: async (facts) => tooLow(await facts(kernelSettings), FORWARDING.settings),
+};
+
+export const forwardingIpv6: Check = {
+  id: 'forwarding-ipv6',
+  title: 'Forwarding of IPv6',
+  severity: 'blocks',
+  cost: 'dear',
+  roles: ['server', 'worker'],
+  why: 'Without it the kernel drops what pods with IPv6 send to other machines and Services.',
+  remedy: `As for \`forwarding\`, and only where pods have IPv6. Where a router tells this machine its default route, see
+the check \`router-advertisements\` first.`,
+  repair: FORWARDING_IPV6.id,
+  needs: [kernelSettings, clusterNetworks],
+  run: async (facts) => {
+    const { pods } = await facts(clusterNetworks);
+    return pods.some(({ version }) => version === 6)
+      ? tooLow(await facts(kernelSettings), FORWARDING_IPV6.settings)
+      : undefined;
+  },
 };
 
 export const bridgeNetfilter: Check = {

@@ -43,7 +43,18 @@ export const FORWARDING: KernelSettingGroup = {
   ],
 };
 
-export const KERNEL_SETTING_GROUPS: readonly KernelSettingGroup[] = [INOTIFY_LIMITS, FORWARDING];
+export const FORWARDING_IPV6: KernelSettingGroup = {
+  id: 'forwarding-ipv6',
+  title: 'Let the kernel forward what pods send by IPv6',
+  path: '/etc/sysctl.d/zz-pipeops-forwarding-ipv6.conf',
+  settings: [{ name: 'net.ipv6.conf.all.forwarding', enough: 1, wanted: 1 }],
+};
+
+export const KERNEL_SETTING_GROUPS: readonly KernelSettingGroup[] = [
+  INOTIFY_LIMITS,
+  FORWARDING,
+  FORWARDING_IPV6,
+];
 
 /** Its value now; undefined where this kernel does not have it. */
 export async function readSetting(files: Files, name: string): Promise<number | undefined> {

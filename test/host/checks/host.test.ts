@@ -202,6 +202,17 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       fix: 'sudo sysctl -w fs.inotify.max_user_instances=1024\nsudo sysctl -w fs.inotify.max_user_watches=524288',
     },
   ],
+  'forwarding of IPv6 that is off, with pods of IPv6': [
+    {
+      check: 'forwarding-ipv6',
+      role: 'server',
+      more: {
+        '/proc/sys/net/ipv6/conf/all/forwarding': '0\n',
+        '/etc/rancher/k3s/config.yaml': 'cluster-cidr: 10.42.0.0/16,fd42::/56\n',
+      },
+    },
+    { severity: 'blocks', message: 'Too low: net.ipv6.conf.all.forwarding is 0, not 1' },
+  ],
   'forwarding that was turned off': [
     { check: 'forwarding', role: 'server', more: { '/proc/sys/net/ipv4/ip_forward': '0\n' } },
     { severity: 'blocks', message: 'Too low: net.ipv4.ip_forward is 0, not 1' },
