@@ -49,6 +49,12 @@ test('a unit that is not on this machine is not made', async () => {
   expect(await machine.files.stat(SNAPSHOTS_TIMER)).toBeUndefined();
 });
 
+test('a unit that a person has masked stays so', async () => {
+  await machine.files.link('/dev/null', SNAPSHOTS_TIMER);
+  expect(await placeUnits()).toEqual(['systemctl daemon-reload']);
+  expect(await machine.files.readLink(SNAPSHOTS_TIMER)).toBe('/dev/null');
+});
+
 test('units that were written before a kill are read all the same', async () => {
   const own = await unitTexts();
   expect(await placeUnits()).toEqual(['systemctl daemon-reload']);
