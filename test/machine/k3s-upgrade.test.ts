@@ -421,6 +421,16 @@ describe('one of several servers', () => {
     expect(await found()).toEqual(UPGRADED);
   });
 
+  test('ends also where it cannot be asked who leads', async () => {
+    await machine.files.remove(`${DATA}/server/tls/client-admin.key`);
+    await begin({ ...START, step: 'end', outcome: 'done' });
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(await machine.json(RESULT)).toMatchObject({
+      outcome: 'done',
+      why: expect.stringContaining('whether a server leads the controllers is not known'),
+    });
+  });
+
   test('does not wait for a Lease that is not there', async () => {
     leader = () => undefined;
     await begin(START);
@@ -460,6 +470,24 @@ describe('on a worker', () => {
     node.spec.unschedulable = true;
     expect((await upgrade('--to', NEXT)).exitCode).toBe(0);
     expect(await found()).toEqual({ ...UPGRADED, cordoned: true });
+  });
+
+  test('a machine that goes down before its node takes pods again goes on after its start', async () => {
+    await begin({ step: 'end', outcome: 'unchanged', took_pods: true });
+    node.spec.unschedulable = true;
+    const down = new AbortController();
+    machine.web.set('https://10.0.0.1:6443/api/v1/nodes/node-1', () => {
+      down.abort();
+      return Response.json({ kind: 'Status', reason: 'ServiceUnavailable' }, { status: 503 });
+    });
+    const stopped = await machine.run(['upgrade', 'k3s-carry-out'], {
+      ...{ clock: scaledClock(SPEED), env: INSTALL_ENV, signal: down.signal },
+    });
+    expect(stopped.exitCode).not.toBe(0);
+    play('https://10.0.0.1:6443');
+    expect((await carryOut()).exitCode).toBe(0);
+    expect(await machine.json(RESULT)).toMatchObject({ outcome: 'unchanged', why: null });
+    expect((await found()).cordoned).toBe(false);
   });
 
   test('a version that is newer than the servers is refused', async () => {

@@ -7,6 +7,7 @@ import { expectedError } from '../../core/errors.ts';
 import { K3S_NEXT_FILE } from '../../core/k3s-places.ts';
 import { minorsBetween, requireUpgradable } from '../../core/k3s-version.ts';
 import { pollUntil } from '../../core/waiting.ts';
+import { interrupted } from '../../host/engine/interrupted.ts';
 import { openInventory } from '../../host/engine/inventory.ts';
 import { stageK3s, switchToNextK3s, switchToPreviousK3s } from '../../host/k3s/upgrade/programs.ts';
 import {
@@ -255,11 +256,22 @@ async function end(context: MachineContext, record: K3sUpgradeRecord): Promise<v
 
 /** Whoever asked for this goes on with the next node when it ends: by then its pods must be able to move. */
 async function notLedAgain(context: MachineContext): Promise<string | undefined> {
-  const nobody = await missingLeader(context, await here(context));
-  return nobody === undefined ? undefined : `no server leads ${nobody}`;
+  try {
+    const nobody = await missingLeader(context, await here(context));
+    return nobody === undefined ? undefined : `no server leads ${nobody}`;
+  } catch (thrown) {
+    const error = expectedError(thrown);
+    if (error.code === 'INTERRUPTED') {
+      throw error; // The machine goes down: it is seen at the next start.
+    }
+    return `whether a server leads the controllers is not known: ${error.message}`;
+  }
 }
 
-/** @returns what is left to do where it does not, with the command that does it */
+/**
+ * @returns what is left to do where it does not, with the command that does it
+ * @throws AgentError INTERRUPTED
+ */
 async function takesPodsAgain(context: MachineContext, node: string): Promise<string | undefined> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: UNCORDON_TIMEOUT_MS };
   const done = await pollUntil(context.clock, pace, context.signal, async () => {
@@ -271,6 +283,9 @@ async function takesPodsAgain(context: MachineContext, node: string): Promise<st
       return { soFar: expectedError(thrown).message };
     }
   });
+  if (done.kind === 'aborted') {
+    throw interrupted('before the node takes pods again'); // It does after the next start.
+  }
   return done.kind === 'found'
     ? undefined
     : `it takes no pods (${done.soFar}): on a server, sudo k3s kubectl uncordon ${node}`;
