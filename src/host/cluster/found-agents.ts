@@ -16,8 +16,8 @@ const USUAL: AgentDeployment = { namespace: 'pipeops-system', name: 'pipeops-age
 const IMAGE = /(?:^|\/)(?:pipeops\/agent|pipeops(?:-k8s?)?-agent)$/;
 /** Of one request to the API. */
 const REQUEST_TIMEOUT = '10s';
-/** A line for each Deployment, so that lists of thousands are short. */
-const LINE = [
+/** Of each Deployment, so that lists of thousands are short. Images come last: they may hold every character. */
+const FIELDS = [
   '{.metadata.namespace}',
   '{.metadata.name}',
   String.raw`{.metadata.labels.app\.kubernetes\.io/name}`,
@@ -30,9 +30,11 @@ export async function findAgents(deps: {
   readonly exec: Exec;
   readonly places: Places;
 }): Promise<readonly AgentDeployment[]> {
+  // Whoever names an image could write a line, and so have a person remove what is somebody else's. This nobody knows.
+  const mark = crypto.randomUUID();
   const { exitCode, stdout, stderr } = await kubectl(deps, [
     ...['get', 'deployments', '--all-namespaces', `--request-timeout=${REQUEST_TIMEOUT}`],
-    `--output=jsonpath={range .items[*]}${LINE}{"\\n"}{end}`,
+    `--output=jsonpath={range .items[*]}{"${mark}"}${FIELDS}{end}`,
   ]);
   if (exitCode !== 0) {
     const why = kubectlTrouble(stderr).text;
@@ -40,16 +42,20 @@ export async function findAgents(deps: {
       hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
     });
   }
-  return stdout.split('\n').flatMap((line) => agentIn(line) ?? []);
+  return stdout
+    .split(mark)
+    .slice(1)
+    .flatMap((fields) => agentIn(fields) ?? []);
 }
 
-function agentIn(line: string): AgentDeployment | undefined {
-  const [namespace = '', name = '', ...labels] = line.split('\t');
-  const images = (labels.pop() ?? '').split(' ').map(repositoryOf);
+function agentIn(fields: string): AgentDeployment | undefined {
+  const [namespace = '', name = '', ofChart = '', ofManifests = '', ...images] = fields.split('\t');
   const isUsual = namespace === USUAL.namespace && name === USUAL.name;
-  return isUsual || labels.includes(USUAL.name) || images.some((image) => IMAGE.test(image))
-    ? { namespace, name }
-    : undefined;
+  const isLabelled = [ofChart, ofManifests].includes(USUAL.name);
+  const isImage = images.some((each) =>
+    each.split(/\s/).some((image) => IMAGE.test(repositoryOf(image))),
+  );
+  return isUsual || isLabelled || isImage ? { namespace, name } : undefined;
 }
 
 /** Without tag and digest: `ghcr.io/owner/name`. */

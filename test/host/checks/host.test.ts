@@ -9,6 +9,7 @@ import { CHECKS } from '../../../src/machine/checks.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
+import { deploymentsOfKubectl } from '../../support/deployments-of-kubectl.ts';
 import { factDeps, subjectOf } from '../../support/fact-deps.ts';
 import {
   DEBIAN_12,
@@ -415,7 +416,12 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       check: 'cluster-agent',
       role: 'server',
       more: { '/usr/local/bin/k3s': '' },
-      deps: { exec: answering('apps\tours\t\t\tpipeops/agent:latest\nshop\tweb\t\tweb\tnginx') },
+      deps: {
+        exec: deploymentsOfKubectl([
+          ['apps', 'ours', '', '', 'pipeops/agent:latest'],
+          ['shop', 'web', '', 'web', 'nginx'],
+        ]),
+      },
     },
     { severity: 'warns', message: 'Another agent runs inside of the cluster: ours in apps' },
   ],

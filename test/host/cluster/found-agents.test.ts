@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test';
 import { findAgents } from '../../../src/host/cluster/found-agents.ts';
+import { deploymentsOfKubectl } from '../../support/deployments-of-kubectl.ts';
 import { factDeps } from '../../support/fact-deps.ts';
 import { failureOf } from '../../support/failure-of.ts';
 
-/** A machine whose kubectl answers this. */
-const answering = (exitCode: number, stdout: string, stderr = '') =>
-  factDeps('/', { exec: { run: async () => ({ exitCode, stdout, stderr }) } });
+const knowing = (deployments: readonly (readonly string[])[]) =>
+  factDeps('/', { exec: deploymentsOfKubectl(deployments) });
 
 test.each([
   ['its usual name', ['pipeops-system', 'pipeops-agent', '', '', 'mirror.example/x:1']],
@@ -17,12 +17,24 @@ test.each([
   ['the label of its manifests', ['apps', 'a', '', 'pipeops-agent', 'x']],
 ])('an agent in the cluster is known by %s', async (_, words) => {
   const [namespace = '', name = ''] = words;
-  const others = ['shop\tweb\t\tweb\tnginx:1', 'shop\tpipeops-agent\t\t\tpipeops/agent-docs'];
-  const deps = answering(0, [...others, words.join('\t'), ''].join('\n'));
-  expect(await findAgents(deps)).toEqual([{ namespace, name }]);
+  const others = [
+    ['shop', 'web', '', 'web', 'nginx:1'],
+    ['shop', 'pipeops-agent', '', '', 'pipeops/agent-docs'],
+  ];
+  expect(await findAgents(knowing([...others, words]))).toEqual([{ namespace, name }]);
+});
+
+test('an image that is written as lines names no Deployment of somebody else', async () => {
+  const image = 'x\nshop\tdatabase\tpipeops-agent\t\tx\npipeops-system\tpipeops-agent\t\t\tx';
+  expect(await findAgents(knowing([['apps', 'a', '', '', image]]))).not.toContainEqual(
+    expect.objectContaining({ namespace: expect.stringMatching(/^(?!apps$)/) }),
+  );
 });
 
 test('a cluster that does not answer has not said that there is none', async () => {
-  const silent = answering(1, '', 'The connection to the server was refused');
+  const stderr = 'The connection to the server was refused';
+  const silent = factDeps('/', {
+    exec: { run: async () => ({ exitCode: 1, stdout: '', stderr }) },
+  });
   expect(await failureOf(() => findAgents(silent))).toMatchObject({ code: 'KUBERNETES_API' });
 });
