@@ -49,6 +49,8 @@ export const ROUTING_MODE_ANNOTATION = 'pipeops.io/routing-mode';
 // Of Kubernetes and its tools (kubernetes.io, "Well-Known Labels, Annotations and Taints").
 export const APPLICATION_NAME_LABEL = 'app.kubernetes.io/name';
 export const CONTROL_PLANE_LABEL = 'node-role.kubernetes.io/control-plane';
+/** Not a label but a taint: the controllers put it on a cordoned node (kubernetes.io, "Taint Nodes by Condition"). */
+export const CORDONED_TAINT = 'node.kubernetes.io/unschedulable';
 // Of k3s, on the Node of a server with etcd (k3s, "pkg/etcd/member_controller.go").
 /** Set to `true`: k3s takes the member of this server out of etcd … */
 export const ETCD_REMOVE_ANNOTATION = 'etcd.k3s.cattle.io/remove';

@@ -25,8 +25,6 @@ const SPEED = 300;
 /** More than an upgrade makes. */
 const CHANGES_MAX = 200;
 
-const sha256 = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest('hex');
-
 /** `up`: its API answers, and its node is never ready. */
 type How = 'well' | 'crashes' | 'up';
 
@@ -40,6 +38,11 @@ let node: { spec: { unschedulable?: boolean | null }; annotations: Record<string
 let others: { name: string; version: string; isServer: boolean; isReady: boolean }[];
 let pods: string[];
 let kept: Set<string>;
+/** How often a cordoned node is looked at until the controllers have marked it; undefined: they do not work. */
+let looksUntilMarked: number | undefined;
+let isMarked: boolean;
+/** Pods that were evicted before that. */
+let early: string[];
 let carrying: Promise<Ran> | undefined;
 
 beforeEach(async () => {
@@ -49,6 +52,7 @@ beforeEach(async () => {
   node = { spec: {}, annotations: {} };
   [others, pods] = [[], []];
   kept = new Set();
+  [looksUntilMarked, isMarked, early] = [1, false, []];
   carrying = undefined;
 });
 afterEach(async () => {
@@ -78,12 +82,19 @@ async function beWorker(): Promise<void> {
 
 /** The cluster, systemd and k3s, as far as an upgrade sees them. */
 function play(api: string): void {
+  let looks = 0;
   machine.web.set(`${api}/api/v1/nodes/node-1`, (_, init) => {
     const patch = init?.method === 'PATCH' ? JSON.parse(`${init.body}`) : {};
     node.spec = { ...node.spec, ...patch.spec };
     node.annotations = { ...node.annotations, ...patch.metadata?.annotations };
-    const shown = nodeOf('node-1', running, unit === 'k3s.service', isWell(), node.spec);
-    return Response.json({ ...shown, metadata: { ...shown.metadata, ...node } });
+    const isCordoned = node.spec.unschedulable === true;
+    looks = isCordoned ? looks + 1 : 0;
+    isMarked = isCordoned && looks > (looksUntilMarked ?? Number.POSITIVE_INFINITY);
+    const taints = isMarked ? [{ key: 'node.kubernetes.io/unschedulable' }] : [];
+    const spec = { ...node.spec, taints };
+    const shown = nodeOf('node-1', running, unit === 'k3s.service', isWell(), spec);
+    const { annotations } = node;
+    return Response.json({ ...shown, metadata: { ...shown.metadata, annotations } });
   });
   machine.web.set(`${api}/api/v1/nodes`, () => {
     const own = nodeOf('node-1', running, true, isWell(), node.spec);
@@ -99,6 +110,7 @@ function play(api: string): void {
       return Response.json({ kind: 'Status', reason: 'TooManyRequests' }, { status: 429 });
     }
     pods = pods.filter((each) => each !== name);
+    early.push(...(isMarked ? [] : [name]));
     return Response.json({ kind: 'Status', status: 'Success' });
   });
   machine.programs.set(`${K3S}.next`, async () => ({
@@ -354,91 +366,6 @@ describe.each([
   });
 });
 
-describe('one of several servers', () => {
-  const LEASES =
-    'https://127.0.0.1:6443/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/';
-  /** The program is there, and a snapshot as well. */
-  const START = { step: 'drain', snapshot: 'of-before', sha256: sha256(NEXT) };
-  /** Who leads the controllers; null: who did is gone, and the others do not know it yet. Undefined: no Lease. */
-  let leader: (looks: number) => string | null | undefined;
-  /** How often the controllers' Lease was looked at since k3s was started last. */
-  let looks: number;
-
-  beforeEach(async () => {
-    await beServer();
-    await machine.put(`${DATA}/server/db/etcd/member`, '');
-    await machine.put(`${K3S}.next`, NEXT, 0o755);
-    others = [{ name: 'node-2', version: OLD, isServer: true, isReady: true }];
-    pods = ['web-1'];
-    machine.web.set('https://127.0.0.1:2382/v3/cluster/member/list', () =>
-      Response.json({ members: [{ name: 'node-1-01234567' }] }),
-    );
-    leader = () => 'node-2_b';
-    looks = 0;
-    machine.web.set(LEASES, (url) => {
-      const holder = url.endsWith('/kube-scheduler') ? 'node-2_s' : leader(looks++);
-      const renewTime = holder === null ? '2026-01-01T00:00:00.000000Z' : new Date().toISOString();
-      return holder === undefined
-        ? Response.json({ kind: 'Status', reason: 'NotFound' }, { status: 404 })
-        : Response.json({ spec: { holderIdentity: holder ?? 'node-1_a', renewTime } });
-    });
-  });
-
-  test('moves no pod while nobody leads what would make it anew elsewhere', async () => {
-    leader = () => null;
-    await begin(START);
-    expect((await carryOut()).exitCode).toBe(0);
-    expect(await machine.json(RESULT)).toMatchObject({
-      outcome: 'unchanged',
-      why: 'No server leads kube-controller-manager, so pods cannot move [K3S_NOT_READY]',
-    });
-    expect([await found(), pods]).toEqual([AS_BEFORE, ['web-1']]);
-  });
-
-  test('ends when the others have seen that it does not lead any more', async () => {
-    const noticedAt = 8;
-    leader = (look) => (running === NEXT && look < noticedAt ? null : 'node-2_b');
-    const onStart = machine.programs.get('systemctl');
-    machine.programs.set('systemctl', (argv, ...rest) => {
-      looks = argv[1] === 'start' ? 0 : looks;
-      return onStart?.(argv, ...rest) as never;
-    });
-    await begin(START);
-    expect((await carryOut()).exitCode).toBe(0);
-    expect(looks).toBeGreaterThan(noticedAt);
-    expect(await machine.json(RESULT)).toMatchObject({ outcome: 'done', why: null });
-    expect([await found(), pods]).toEqual([UPGRADED, []]);
-  });
-
-  test('tells where nobody leads after it, and runs the new version all the same', async () => {
-    leader = () => (running === NEXT ? null : 'node-2_b');
-    await begin(START);
-    expect((await carryOut()).exitCode).toBe(0);
-    expect(await machine.json(RESULT)).toMatchObject({
-      outcome: 'done',
-      why: 'no server leads kube-controller-manager',
-    });
-    expect(await found()).toEqual(UPGRADED);
-  });
-
-  test('ends also where it cannot be asked who leads', async () => {
-    await machine.files.remove(`${DATA}/server/tls/client-admin.key`);
-    await begin({ ...START, step: 'end', outcome: 'done' });
-    expect((await carryOut()).exitCode).toBe(0);
-    expect(await machine.json(RESULT)).toMatchObject({
-      outcome: 'done',
-      why: expect.stringContaining('whether a server leads the controllers is not known'),
-    });
-  });
-
-  test('does not wait for a Lease that is not there', async () => {
-    leader = () => undefined;
-    await begin(START);
-    expect((await carryOut()).exitCode).toBe(0);
-    expect(await machine.json(RESULT)).toMatchObject({ outcome: 'done', why: null });
-  });
-});
-
 describe('on a worker', () => {
   beforeEach(beWorker);
 
@@ -448,6 +375,22 @@ describe('on a worker', () => {
       nodes: [{ node: 'node-1', role: 'worker', from: OLD }],
     });
     expect([await found(), pods]).toEqual([UPGRADED, []]);
+  });
+
+  test('no pod is moved before the controllers have seen that the node takes none', async () => {
+    looksUntilMarked = 20;
+    pods = ['web-1'];
+    expect((await upgrade('--to', NEXT)).exitCode).toBe(0);
+    expect([await found(), pods, early]).toEqual([UPGRADED, [], []]);
+  });
+
+  test('while the controllers do not work, the node stays as it was', async () => {
+    [looksUntilMarked, pods] = [undefined, ['web-1']];
+    expect(errorOf(await upgrade('--to', NEXT))).toMatchObject({
+      code: 'UPGRADE_FAILED',
+      message: `k3s ${OLD} runs as before: The controllers of the cluster do not work [K3S_NOT_READY]`,
+    });
+    expect([await found(), pods]).toEqual([AS_BEFORE, ['web-1']]);
   });
 
   test('pods that a budget keeps keep the node as it was', async () => {

@@ -24,7 +24,7 @@ import { moveAway } from '../leave/move-pods.ts';
 import { openDownloads, readCa } from '../outbound.ts';
 import { createSnapshot } from '../snapshots/create.ts';
 import { listSnapshots } from '../snapshots/shelf.ts';
-import { missingLeader, requireControllersLed } from './controllers-led.ts';
+import { cordonAndSee } from './cordon.ts';
 import { requireServersWell } from './guard.ts';
 import { type NodeHere, nodeHere, othersThan, requireReadyNode } from './here.ts';
 import { answeredOrOpen } from './node-answer.ts';
@@ -39,9 +39,6 @@ const SNAPSHOT_TURN_MS = 5 * 60_000;
 /** Until the node takes pods again: the API may be on its way back. */
 const UNCORDON_TIMEOUT_MS = 60_000;
 const RETRY_INTERVAL_MS = 2_000;
-
-/** Of an upgrade after which k3s is up. */
-const RESTARTED: readonly K3sUpgradeRecord['outcome'][] = ['done', 'went-back'];
 
 type Next = Partial<K3sUpgradeRecord>;
 
@@ -176,10 +173,10 @@ async function drain(context: MachineContext, record: K3sUpgradeRecord): Promise
   }
   const self = await here(context);
   const found = await requireReadyNode(context, self);
-  await requireControllersLed(context, self);
   const tookPods = record.took_pods ?? found.spec?.unschedulable !== true;
   // Written before it is cordoned: whoever goes on knows what it was.
   await change(context, { took_pods: tookPods });
+  await cordonAndSee(context, self);
   const asBefore: V1Node = { ...found, spec: { ...found.spec, unschedulable: !tookPods } };
   await moveAway(context, self, asBefore, { timeoutMs: DRAIN_TIMEOUT_MS, force: false });
   return { step: 'switch' };
@@ -241,10 +238,9 @@ async function goBack(context: MachineContext, record: K3sUpgradeRecord): Promis
 async function end(context: MachineContext, record: K3sUpgradeRecord): Promise<void> {
   const { v, id, from, to, role, node, snapshot, began } = record;
   const left = record.took_pods === true ? await takesPodsAgain(context, node) : undefined;
-  const unled = RESTARTED.includes(record.outcome) ? await notLedAgain(context) : undefined;
   await context.files.remove(K3S_NEXT_FILE);
   const now = context.clock.now();
-  const why = [record.why, left, unled].filter((each) => (each ?? '') !== '').join('; ');
+  const why = [record.why, left].filter((each) => (each ?? '') !== '').join('; ');
   await endK3sUpgrade(context, {
     ...{ v, id, from, to, role, node, snapshot },
     outcome: record.outcome ?? 'stuck',
@@ -252,20 +248,6 @@ async function end(context: MachineContext, record: K3sUpgradeRecord): Promise<v
     at: now.toISOString(),
     took_ms: Math.max(0, now.getTime() - Date.parse(began)),
   });
-}
-
-/** Whoever asked for this goes on with the next node when it ends: by then its pods must be able to move. */
-async function notLedAgain(context: MachineContext): Promise<string | undefined> {
-  try {
-    const nobody = await missingLeader(context, await here(context));
-    return nobody === undefined ? undefined : `no server leads ${nobody}`;
-  } catch (thrown) {
-    const error = expectedError(thrown);
-    if (error.code === 'INTERRUPTED') {
-      throw error; // The machine goes down: it is seen at the next start.
-    }
-    return `whether a server leads the controllers is not known: ${error.message}`;
-  }
 }
 
 /**
