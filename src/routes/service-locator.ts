@@ -6,12 +6,7 @@
  * port of a node, of this machine or of a cloud's metadata service.
  */
 
-import type {
-  KubernetesListObject,
-  V1EndpointSlice,
-  V1Node,
-  V1Service,
-} from '@kubernetes/client-node';
+import type { V1EndpointSlice, V1Node, V1Service } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import { type IpRange, ipRange, overlaps } from '../core/ip-range.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
@@ -164,12 +159,15 @@ async function find(
   if (port === undefined) {
     throw notFound(wanted, 'it has no such port');
   }
-  const slices = await deps.kubernetes.page<V1EndpointSlice>(
+  // All of them: the Service leads to each, and one that is not looked at may lead to a node.
+  const ofSlices = await collect(
+    deps.kubernetes,
     pathOfKind(KINDS.endpointSlice, namespace),
-    { labelSelector: `${SERVICE_NAME_LABEL}=${name}` },
+    (slice: V1EndpointSlice) => readyPlaces(slice, port.name ?? ''),
     signal,
+    { labelSelector: `${SERVICE_NAME_LABEL}=${name}` },
   );
-  const places = readyPlaces(slices, port.name ?? '');
+  const places = ofSlices.flat();
   // Kubernetes also takes names, and 0177.0.0.1, which it reads in another way than the system: who dials that dials
   // another machine than the one that was looked at.
   const clusterIp = service.spec?.clusterIP ?? 'None';
@@ -202,20 +200,15 @@ function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boole
   }
 }
 
-function readyPlaces(
-  slices: KubernetesListObject<V1EndpointSlice>,
-  portName: string,
-): readonly ServicePlace[] {
-  return slices.items.flatMap((slice) => {
-    const port = slice.ports?.find((each) => (each.name ?? '') === portName)?.port;
-    return port === undefined
-      ? []
-      : (slice.endpoints ?? []).flatMap((endpoint) =>
-          endpoint.conditions?.ready === false
-            ? []
-            : endpoint.addresses.map((host) => ({ host: normalAddress(host), port })),
-        );
-  });
+function readyPlaces(slice: V1EndpointSlice, portName: string): readonly ServicePlace[] {
+  const port = slice.ports?.find((each) => (each.name ?? '') === portName)?.port;
+  return port === undefined
+    ? []
+    : (slice.endpoints ?? []).flatMap(({ conditions, addresses }) =>
+        conditions?.ready === false
+          ? []
+          : addresses.map((host) => ({ host: normalAddress(host), port })),
+      );
 }
 
 function isOfMachine(address: string): boolean {

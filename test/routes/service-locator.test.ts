@@ -40,10 +40,10 @@ const NODES = [
   },
 ];
 
-/** An API server with one Service. */
+/** An API server with one Service, which tells one slice a page. */
 function cluster(
   service: unknown,
-  slices: unknown = SLICES,
+  slices: readonly unknown[] = SLICES,
   decide?: () => PolicyDecision,
   isRouted: (service: ServicePort) => boolean = () => false,
 ) {
@@ -58,7 +58,9 @@ function cluster(
       }
       if (pathname.endsWith('/endpointslices')) {
         expect(searchParams.get('labelSelector')).toBe('kubernetes.io/service-name=web');
-        return Response.json({ metadata: {}, items: slices });
+        const at = Number(searchParams.get('continue') ?? 0);
+        const metadata = at + 1 < slices.length ? { continue: `${at + 1}` } : {};
+        return Response.json({ metadata, items: slices.slice(at, at + 1) });
       }
       return pathname === '/api/v1/namespaces/shop/services/web' && service !== undefined
         ? Response.json(service)
@@ -184,6 +186,13 @@ test.each([
         'tunnel/pods-only',
       ] as const,
   ),
+  [
+    'that leads to a node as well, on a later page,',
+    WEB,
+    [...SLICES, ...leadingTo('10.77.1.10')],
+    'POLICY_DENIED',
+    'tunnel/node-ports',
+  ],
   [
     'with an address of its own that the system reads in another way',
     { ...WEB, spec: { ...WEB.spec, clusterIP: '010.43.0.7' } },

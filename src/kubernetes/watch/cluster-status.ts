@@ -11,17 +11,22 @@ import type { KubernetesClient } from '../api/client.ts';
 import { isConditionTrue } from '../api/condition.ts';
 import { isRolledOut } from '../deployments/view.ts';
 
-/** Goes through a list page by page and keeps only what `pick` takes of each object. */
+/**
+ * Goes through a list page by page and keeps only what `pick` takes of each object.
+ * @param query which objects: selectors
+ */
 export async function collect<T extends KubernetesObject, R>(
   client: KubernetesClient,
   path: string,
   pick: (object: T) => R,
   signal: AbortSignal,
+  query: Readonly<Record<string, string>> = {},
 ): Promise<R[]> {
   const picked: R[] = [];
   let next: string | undefined;
   do {
-    const page = await client.page<T>(path, next === undefined ? {} : { continue: next }, signal);
+    const going = next === undefined ? {} : { continue: next };
+    const page = await client.page<T>(path, { ...query, ...going }, signal);
     picked.push(...page.items.map(pick));
     next = continueToken(page.metadata);
   } while (next !== undefined);
