@@ -1,6 +1,7 @@
 /**
  * Machines beside the usual one of the tests: Debian 13 with GNU wget and without curl, and Debian 12 with
- * the shell of BusyBox as /bin/sh. Each is installed by one line and uninstalled, the second one also joins.
+ * the shell of BusyBox as /bin/sh; both have only IPv6, as has all that they fetch from. Each is installed by one
+ * line and uninstalled, the second one also joins.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
@@ -36,10 +37,10 @@ let busybox: Machine;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
-  stand = await openStand('other-machines');
+  stand = await openStand('other-machines', { ip: '6' });
   [debian13, busybox] = await Promise.all([
-    stand.lab.boot({ name: 'trixie', base: 'debian-13', images: true }),
-    stand.lab.boot({ name: 'ash', base: 'kubernetes', images: true }),
+    stand.lab.boot({ name: 'trixie', base: 'debian-13', images: true, ip: '6' }),
+    stand.lab.boot({ name: 'ash', base: 'kubernetes', images: true, ip: '6' }),
   ]);
   await busybox.copyIn(BUSYBOX, '/usr/bin/busybox', { mode: 0o755 });
   await busybox.exec(['ln', '-sf', 'busybox', '/usr/bin/sh']);
@@ -51,7 +52,7 @@ afterAll(async () => {
 }, TEST_TIMEOUT_MS);
 
 test(
-  'Debian 13 with GNU wget alone, and a machine with the shell of BusyBox, are installed and go back',
+  'Debian 13 with GNU wget alone, and a machine with the shell of BusyBox, both of IPv6, are installed and go back',
   async () => {
     await areWhatTheyShallBe();
     const before = [await debian13.snapshotState(), await busybox.snapshotState()] as const;
@@ -83,6 +84,12 @@ async function areWhatTheyShallBe(): Promise<void> {
   expect((await debian13.exec(['wget', '--version'])).stdout).toStartWith('GNU Wget');
   const shell = await busybox.exec(['sh', '--help'], { check: false });
   expect(shell.stdout + shell.stderr).toMatch(/^BusyBox v/);
+  for (const machine of [debian13, busybox]) {
+    expect(machine.address).toContain(':');
+    expect((await machine.exec(['ip', '-4', '-brief', 'address', 'show', 'host0'])).stdout).toBe(
+      '',
+    );
+  }
   // What is typed on a machine without curl stands in the documentation.
   const line = 'wget -qO- https://get.pipeops.dev/agent/install.sh | sudo sh -s -- --token-file';
   expect(await Bun.file(join(ROOT, 'docs/INSTALL.md')).text()).toContain(line);
