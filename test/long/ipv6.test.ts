@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { hostAndPort } from '../../src/core/text/host-and-port.ts';
 import {
   installByOneLine,
+  JOIN_TOKEN_FILE,
   joinByToken,
   openStand,
   readyNodes,
@@ -192,6 +193,7 @@ async function joinByOffer({ server, worker }: Pair): Promise<void> {
   await progress.phase('join by what the server offers', () =>
     worker.exec(['sh', '-c', withoutSudo(line)], { timeoutMs: TEST_TIMEOUT_MS }),
   );
+  await worker.exec(['rm', JOIN_TOKEN_FILE]);
 }
 
 async function onBothNodes({ server, worker, agentId }: Pair): Promise<void> {
