@@ -22,6 +22,8 @@ export const CANARY_LABEL = 'pipeops.io/canary';
 export const K3S_WANTED_ANNOTATION = 'pipeops.io/k3s-wanted';
 /** On a Node: what became of that. Its own machine writes it. */
 export const K3S_STATE_ANNOTATION = 'pipeops.io/k3s-upgrade';
+/** On a Node: flannel gives its pods their addresses (k3s, "pkg/agent/flannel"). */
+export const FLANNEL_ANNOTATION = 'flannel.alpha.coreos.com/backend-type';
 /** On a Secret of the memory that the agents of a cluster share: what is in it. */
 export const MEMORY_LABEL = 'pipeops.io/memory';
 /** Sent at registration. */

@@ -1,7 +1,15 @@
 /** The ways to the cluster through the agent: the doors on this machine, and the session. */
 import type { Config } from '../config/schema.ts';
 import type { DataPlane } from '../control-plane/session/ports.ts';
-import type { Clock, Files, KeptSockets, Log, Random, RunSoon } from '../core/ports.ts';
+import type {
+  Clock,
+  Files,
+  KeptSockets,
+  Log,
+  Random,
+  RunSoon,
+  ThisMachine,
+} from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { Traces } from '../core/traces.ts';
 import { upstreamPool } from '../http1/client/pool.ts';
@@ -36,6 +44,7 @@ const PERCENT = 100;
 
 interface DataPlaneDeps {
   readonly clock: Clock;
+  readonly machine: Pick<ThisMachine, 'addresses'>;
   readonly random: Random;
   readonly runSoon: RunSoon;
   readonly files: Files;

@@ -11,12 +11,13 @@ import { AgentError } from '../core/errors.ts';
 import { type IpRange, ipRange, overlaps } from '../core/ip-range.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
 import {
+  FLANNEL_ANNOTATION,
   MANAGED_BY,
   MANAGED_BY_LABEL,
   REACHABLE_LABEL,
   SERVICE_NAME_LABEL,
 } from '../core/labels.ts';
-import type { Clock } from '../core/ports.ts';
+import type { Clock, ThisMachine } from '../core/ports.ts';
 import { ipVersion } from '../core/text/ip-version.ts';
 import { normalAddress } from '../core/text/normal-address.ts';
 import { within } from '../core/waiting.ts';
@@ -39,7 +40,7 @@ const TIMEOUT_MS = 10_000;
 const OF_MACHINES: readonly IpRange[] = [
   ...['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::/8', 'fe80::/10'],
   ...['fd00:ec2::/32', 'fd00:c1::/32', 'fd20:ce::/32', '100.100.100.200'],
-].flatMap((text) => ipRange(text) ?? []);
+].flatMap(rangeOf);
 
 export interface ServicePort {
   readonly namespace: string;
@@ -65,6 +66,7 @@ export interface ServiceLocator {
 
 interface LocatorDeps {
   readonly clock: Clock;
+  readonly machine: Pick<ThisMachine, 'addresses'>;
   readonly kubernetes: KubernetesClient;
   readonly policy: ReachPolicy;
   /** Whether a managed Ingress or Gateway leads to this port of the Service. */
@@ -133,11 +135,33 @@ async function readNodeAddresses(deps: LocatorDeps): Promise<ReadonlySet<string>
     collect<V1Node, readonly string[]>(
       deps.kubernetes,
       pathOfKind(KINDS.node),
-      (node) => (node.status?.addresses ?? []).map(({ address }) => normalAddress(address)),
+      (node) => numbersOfNode(node),
       signal,
     ),
   );
   return new Set(lists.flat());
+}
+
+/** Its own addresses, and those that flannel gives its side of the pods' network: the first two of its part. */
+function numbersOfNode({ metadata, spec, status }: V1Node): readonly string[] {
+  const own = (status?.addresses ?? []).flatMap(({ address }) => rangeOf(address));
+  const isOfFlannel = metadata?.annotations?.[FLANNEL_ANNOTATION] !== undefined;
+  const pods = (isOfFlannel ? spec?.podCIDRs : undefined) ?? [];
+  const links = pods.flatMap(rangeOf).flatMap(({ version, first }) => [
+    { version, first },
+    { version, first: first + 1n },
+  ]);
+  return [...own, ...links].map(numberOf);
+}
+
+/** None where the text is neither an address nor a network: a node also tells its name. */
+function rangeOf(text: string): readonly IpRange[] {
+  return [ipRange(text) ?? []].flat();
+}
+
+/** The same for each way to write an address. */
+function numberOf({ version, first }: Pick<IpRange, 'version' | 'first'>): string {
+  return `${version} ${first}`;
 }
 
 async function find(
@@ -176,7 +200,10 @@ async function find(
     throw denied(wanted, 'tunnel/pods-only', 'does not lead to pods');
   }
   const nodes = await nodeAddresses();
-  if (places.some(({ host }) => isOfMachine(host) || nodes.has(host))) {
+  const here = new Set(deps.machine.addresses().flatMap(rangeOf).map(numberOf));
+  const isOfNode = (range: IpRange) => nodes.has(numberOf(range)) || here.has(numberOf(range));
+  const ranges = places.flatMap(({ host }) => rangeOf(host));
+  if (ranges.some((range) => isOfMachine(range) || isOfNode(range))) {
     throw denied(wanted, 'tunnel/node-ports', 'leads to a port of a node');
   }
   const [first] = places;
@@ -211,9 +238,8 @@ function readyPlaces(slice: V1EndpointSlice, portName: string): readonly Service
       );
 }
 
-function isOfMachine(address: string): boolean {
-  const range = ipRange(address);
-  return range === undefined || OF_MACHINES.some((each) => overlaps(each, range));
+function isOfMachine(range: IpRange): boolean {
+  return OF_MACHINES.some((each) => overlaps(each, range));
 }
 
 function nameOf({ namespace, name, port, protocol }: ServicePort): string {

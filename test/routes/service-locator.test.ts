@@ -34,6 +34,8 @@ const SLICES = [
 ];
 const NODES = [
   {
+    metadata: { annotations: { 'flannel.alpha.coreos.com/backend-type': 'vxlan' } },
+    spec: { podCIDRs: ['10.42.3.0/24', 'fd00:42:3::/64'] },
     status: {
       addresses: ['10.77.1.10', 'fd00:77:1::a'].map((address) => ({ type: 'InternalIP', address })),
     },
@@ -74,6 +76,7 @@ function cluster(
   const clock = manualClock();
   const locator = serviceLocator({
     clock,
+    machine: { addresses: () => ['10.77.1.11', '10.42.4.1', 'fd00:77:1::b'] },
     kubernetes: kubernetesClient({ clock: systemClock, http: fetch, credentials }),
     policy: decide === undefined ? STANDARD_POLICY : { reach: decide, kubernetesApi: decide },
     isRouted,
@@ -164,6 +167,8 @@ test.each([
   ],
   ...[
     ...['10.77.1.10', 'fd00:77:1::a', 'FD00:77:1:0::a'], // of a node
+    ...['10.42.3.0', '10.42.3.1', 'fd00:42:3::1'], // of its side of the pods' network
+    ...['10.77.1.11', '10.42.4.1', 'fd00:77:1:0::b'], // of this one
     ...['169.254.169.254', 'fd00:ec2::254', 'FE80::1', 'fd20:ce::254'], // of a cloud's metadata
     ...['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', '::', '64:ff9b::7f00:1'], // of the machine itself
   ].map(
