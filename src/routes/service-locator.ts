@@ -2,11 +2,11 @@
  * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
  * machine has no DNS of the cluster, so the API is asked. Only Services meant for this may be
  * reached: those that the agent made, that carry the label below, or that a managed Ingress or
- * Gateway leads to, and the Kubernetes API where the policy opens it. None of them may lead to a
- * port of a node, of this machine or of a cloud's metadata service.
+ * Gateway leads to, and the Kubernetes API where the policy opens it. All of them lead to their own
+ * pods, and never to a port of a node, of this machine or of a cloud's metadata service.
  */
 
-import type { V1EndpointSlice, V1Node, V1Service } from '@kubernetes/client-node';
+import type { V1EndpointSlice, V1Node, V1Pod, V1Service } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import { type IpRange, ipRange, overlaps } from '../core/ip-range.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
@@ -210,7 +210,32 @@ async function find(
   if (first === undefined) {
     throw notFound(wanted, 'none of its pods is ready');
   }
+  const pods = await podNumbers(deps, wanted, service.spec?.selector ?? {}, signal);
+  if (!ranges.every((range) => pods.has(numberOf(range)))) {
+    throw denied(wanted, 'tunnel/pods-only', 'does not lead to its pods alone');
+  }
   return clusterIp === 'None' ? first : { host: clusterIp, port: wanted.port };
+}
+
+/**
+ * The addresses of the pods that the Service selects. Whoever may write its endpoints could have it lead to those of
+ * another namespace, or to another Service; but what address a pod has only its node says.
+ */
+async function podNumbers(
+  { kubernetes }: Pick<LocatorDeps, 'kubernetes'>,
+  { namespace }: ServicePort,
+  selector: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const labels = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+  const lists = await collect(
+    kubernetes,
+    pathOfKind(KINDS.pod, namespace),
+    ({ status }: V1Pod) => (status?.podIPs ?? []).flatMap(({ ip }) => rangeOf(ip)).map(numberOf),
+    signal,
+    { labelSelector: labels.join(',') },
+  );
+  return new Set(lists.flat());
 }
 
 function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boolean): void {

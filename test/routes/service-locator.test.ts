@@ -32,6 +32,10 @@ const SLICES = [
     ],
   },
 ];
+/** Those that the Service selects. The last one is in the network of its node. */
+const PODS = ['10.42.0.8', '10.42.0.9', '10.77.1.10'].map((ip) => ({
+  status: { podIPs: [{ ip }] },
+}));
 const NODES = [
   {
     metadata: { annotations: { 'flannel.alpha.coreos.com/backend-type': 'vxlan' } },
@@ -63,6 +67,10 @@ function cluster(
         const at = Number(searchParams.get('continue') ?? 0);
         const metadata = at + 1 < slices.length ? { continue: `${at + 1}` } : {};
         return Response.json({ metadata, items: slices.slice(at, at + 1) });
+      }
+      if (pathname === '/api/v1/namespaces/shop/pods') {
+        expect(searchParams.get('labelSelector')).toBe('app=web');
+        return Response.json({ metadata: {}, items: PODS });
       }
       return pathname === '/api/v1/namespaces/shop/services/web' && service !== undefined
         ? Response.json(service)
@@ -191,6 +199,16 @@ test.each([
         'tunnel/pods-only',
       ] as const,
   ),
+  ...['10.42.0.7', '10.43.0.1', '198.51.100.1'].map(
+    (address) =>
+      [
+        `that leads to ${address}, which is no pod of its own, as well`,
+        WEB,
+        [...SLICES, ...leadingTo(address)],
+        'POLICY_DENIED',
+        'tunnel/pods-only',
+      ] as const,
+  ),
   [
     'that leads to a node as well, on a later page,',
     WEB,
@@ -231,7 +249,7 @@ test('an answer is used again for a while, a failure is not', async () => {
   expect(shop.asked()).toBe(first);
   shop.clock.advance(10_000);
   await shop.locator.locate(ASKED);
-  expect(shop.asked()).toBe(first + 2); // the Service and its endpoints; the nodes are known
+  expect(shop.asked()).toBe(first + 3); // the Service, its endpoints and pods; the nodes are known
   const wrong = { ...ASKED, port: 81 };
   await failureOf(() => shop.locator.locate(wrong));
   const before = shop.asked();
