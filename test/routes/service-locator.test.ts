@@ -230,6 +230,14 @@ test.each([
   expect([error.code, error.details?.['rule']]).toEqual([code, rule]);
 });
 
+test('a pod that goes between two questions closes nothing', async () => {
+  let looks = 0;
+  const going = { toJSON: () => (looks++ === 0 ? leadingTo('10.42.0.7') : none)[0] };
+  await using shop = cluster(WEB, [...SLICES, going]);
+  expect(await shop.locator.locate(ASKED)).toEqual({ host: '10.43.0.7', port: 80 });
+  expect(looks).toBe(2);
+});
+
 test('a port that the Service does not have, and a namespace of Kubernetes, are refused', async () => {
   await using shop = cluster(WEB);
   expect((await failureOf(() => shop.locator.locate({ ...ASKED, port: 81 }))).code).toBe(

@@ -1,0 +1,76 @@
+/** Where the endpoints of a Service are, and whether they are its own pods. */
+import type { V1EndpointSlice, V1Pod } from '@kubernetes/client-node';
+import { KINDS, pathOfKind } from '../core/kinds.ts';
+import { SERVICE_NAME_LABEL } from '../core/labels.ts';
+import { normalAddress } from '../core/text/normal-address.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import { collect } from '../kubernetes/watch/cluster-status.ts';
+import { numberOfAddress } from './address-number.ts';
+
+export interface SelectingService {
+  readonly namespace: string;
+  readonly name: string;
+  /** Name of its port; empty where that has none. */
+  readonly port: string;
+  /** Not empty. */
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+export interface Endpoints {
+  /** Of all that are ready: the Service leads to each. */
+  readonly places: readonly { readonly host: string; readonly port: number }[];
+  /**
+   * Whether each is a pod that the Service selects. Whoever may write its endpoints could have it lead to pods of another
+   * namespace, or to another Service; but what address a pod has only its node says. So names are none, nor is 0177.0.0.1,
+   * which Kubernetes reads in another way than the system that dials it.
+   */
+  readonly areOwnPods: boolean;
+}
+
+/** @throws AgentError KUBERNETES_API, TIMEOUT */
+export async function endpointsOf(
+  client: KubernetesClient,
+  service: SelectingService,
+  signal: AbortSignal,
+): Promise<Endpoints> {
+  const first = await look(client, service, signal);
+  // A pod may have gone between the two questions.
+  return first.areOwnPods ? first : await look(client, service, signal);
+}
+
+async function look(
+  client: KubernetesClient,
+  { namespace, name, port, selector }: SelectingService,
+  signal: AbortSignal,
+): Promise<Endpoints> {
+  const slices = await collect(
+    client,
+    pathOfKind(KINDS.endpointSlice, namespace),
+    (slice: V1EndpointSlice) => readyPlaces(slice, port),
+    signal,
+    { labelSelector: `${SERVICE_NAME_LABEL}=${name}` },
+  );
+  const places = slices.flat();
+  const labels = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+  const pods = await collect(
+    client,
+    pathOfKind(KINDS.pod, namespace),
+    ({ status }: V1Pod) => (status?.podIPs ?? []).map(({ ip }) => numberOfAddress(ip)),
+    signal,
+    { labelSelector: labels.join(',') },
+  );
+  const own = new Set(pods.flat());
+  const isOwn = (number: string | undefined) => number !== undefined && own.has(number);
+  return { places, areOwnPods: places.every(({ host }) => isOwn(numberOfAddress(host))) };
+}
+
+function readyPlaces(slice: V1EndpointSlice, portName: string): Endpoints['places'] {
+  const port = slice.ports?.find((each) => (each.name ?? '') === portName)?.port;
+  return port === undefined
+    ? []
+    : (slice.endpoints ?? []).flatMap(({ conditions, addresses }) =>
+        conditions?.ready === false
+          ? []
+          : addresses.map((host) => ({ host: normalAddress(host), port })),
+      );
+}
