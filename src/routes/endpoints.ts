@@ -7,6 +7,9 @@ import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
 import { numberOfAddress } from './address-number.ts';
 
+/** kubernetes.io, "Pod Lifecycle". */
+const ENDED_PHASES: readonly string[] = ['Succeeded', 'Failed'];
+
 export interface SelectingService {
   readonly namespace: string;
   readonly name: string;
@@ -52,16 +55,18 @@ async function look(
   );
   const places = slices.flat();
   const labels = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
-  const pods = await collect(
-    client,
-    pathOfKind(KINDS.pod, namespace),
-    ({ status }: V1Pod) => (status?.podIPs ?? []).map(({ ip }) => numberOfAddress(ip)),
-    signal,
-    { labelSelector: labels.join(',') },
-  );
+  const pods = await collect(client, pathOfKind(KINDS.pod, namespace), numbersOfPod, signal, {
+    labelSelector: labels.join(','),
+  });
   const own = new Set(pods.flat());
   const isOwn = (number: string | undefined) => number !== undefined && own.has(number);
   return { places, areOwnPods: places.every(({ host }) => isOwn(numberOfAddress(host))) };
+}
+
+/** None of one that has ended: its address may be another pod's by now. */
+function numbersOfPod({ status }: V1Pod): readonly (string | undefined)[] {
+  const hasEnded = ENDED_PHASES.includes(status?.phase ?? '');
+  return hasEnded ? [] : (status?.podIPs ?? []).map(({ ip }) => numberOfAddress(ip));
 }
 
 function readyPlaces(slice: V1EndpointSlice, portName: string): Endpoints['places'] {

@@ -32,10 +32,12 @@ const SLICES = [
     ],
   },
 ];
-/** Those that the Service selects. The last one is in the network of its node. */
-const PODS = ['10.42.0.8', '10.42.0.9', '10.77.1.10'].map((ip) => ({
-  status: { podIPs: [{ ip }] },
-}));
+const podAt = (ip: string, phase = 'Running') => ({ status: { phase, podIPs: [{ ip }] } });
+/** Those that the Service selects: one is in the network of its node, one has ended. */
+const PODS = [
+  ...['10.42.0.8', '10.42.0.9', '10.77.1.10'].map((ip) => podAt(ip)),
+  podAt('10.42.0.6', 'Succeeded'),
+];
 const NODES = [
   {
     metadata: { annotations: { 'flannel.alpha.coreos.com/backend-type': 'vxlan' } },
@@ -199,7 +201,7 @@ test.each([
         'tunnel/pods-only',
       ] as const,
   ),
-  ...['10.42.0.7', '10.43.0.1', '198.51.100.1'].map(
+  ...['10.42.0.6', '10.42.0.7', '10.43.0.1', '198.51.100.1'].map(
     (address) =>
       [
         `that leads to ${address}, which is no pod of its own, as well`,
