@@ -21,7 +21,7 @@ const WRITTEN_KINDS: readonly string[] = ['file', 'link', 'unit'];
 export async function removeUnfinishedFiles(
   deps: Deps,
   resources: readonly Resource[],
-  inventory: HostInventory,
+  inventory: Pick<HostInventory, 'entries'>,
 ): Promise<void> {
   const { files, places } = deps;
   const noted = [...inventory.entries(), ...(await allOriginals(deps))]
@@ -34,9 +34,14 @@ export async function removeUnfinishedFiles(
   for (const path of new Set(written)) {
     const directory = dirname(path);
     for (const name of await files.list(directory)) {
-      if (isUnfinishedFile(name, path)) {
-        await files.remove(join(directory, name));
+      const unfinished = join(directory, name);
+      if (isUnfinishedFile(name, path) && (await isFileOrLink(files, unfinished))) {
+        await files.remove(unfinished);
       }
     }
   }
+}
+
+async function isFileOrLink(files: Pick<Files, 'stat'>, path: string): Promise<boolean> {
+  return ['file', 'link'].includes((await files.stat(path))?.kind ?? '');
 }
