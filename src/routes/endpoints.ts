@@ -1,4 +1,4 @@
-/** Where the endpoints of a Service are, and whether they are its own pods. */
+/** Where the endpoints of a Service are, and which of them are its own pods. */
 import type { V1EndpointSlice, V1Pod } from '@kubernetes/client-node';
 import { KINDS, pathOfKind } from '../core/kinds.ts';
 import { SERVICE_NAME_LABEL } from '../core/labels.ts';
@@ -21,13 +21,18 @@ export interface SelectingService {
 
 export interface Endpoints {
   /** Of all that are ready: the Service leads to each. */
-  readonly places: readonly { readonly host: string; readonly port: number }[];
+  readonly places: readonly Place[];
   /**
-   * Whether each is a pod that the Service selects. Whoever may write its endpoints could have it lead to pods of another
-   * namespace, or to another Service; but what address a pod has only its node says. So names are none, nor is 0177.0.0.1,
-   * which Kubernetes reads in another way than the system that dials it.
+   * Those of them that are pods which the Service selects. Whoever may write its endpoints could have it lead to pods of
+   * another namespace, or to another Service; but what address a pod has only its node says. So names are none, nor is
+   * 0177.0.0.1, which Kubernetes reads in another way than the system that dials it.
    */
-  readonly areOwnPods: boolean;
+  readonly ownPods: readonly Place[];
+}
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** @throws AgentError KUBERNETES_API, TIMEOUT */
@@ -38,7 +43,11 @@ export async function endpointsOf(
 ): Promise<Endpoints> {
   const first = await look(client, service, signal);
   // A pod may have gone between the two questions.
-  return first.areOwnPods ? first : await look(client, service, signal);
+  return leadsToOwnPods(first) ? first : await look(client, service, signal);
+}
+
+export function leadsToOwnPods({ places, ownPods }: Endpoints): boolean {
+  return ownPods.length === places.length;
 }
 
 async function look(
@@ -60,7 +69,7 @@ async function look(
   });
   const own = new Set(pods.flat());
   const isOwn = (number: string | undefined) => number !== undefined && own.has(number);
-  return { places, areOwnPods: places.every(({ host }) => isOwn(numberOfAddress(host))) };
+  return { places, ownPods: places.filter(({ host }) => isOwn(numberOfAddress(host))) };
 }
 
 /** None of one that has ended: its address may be another pod's by now. */
@@ -69,7 +78,7 @@ function numbersOfPod({ status }: V1Pod): readonly (string | undefined)[] {
   return hasEnded ? [] : (status?.podIPs ?? []).map(({ ip }) => numberOfAddress(ip));
 }
 
-function readyPlaces(slice: V1EndpointSlice, portName: string): Endpoints['places'] {
+function readyPlaces(slice: V1EndpointSlice, portName: string): readonly Place[] {
   const port = slice.ports?.find((each) => (each.name ?? '') === portName)?.port;
   return port === undefined
     ? []

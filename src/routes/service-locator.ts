@@ -20,7 +20,7 @@ import { ipVersion } from '../core/text/ip-version.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { type ReachPolicy, requireAllowed } from '../policy/decision.ts';
-import { endpointsOf } from './endpoints.ts';
+import { endpointsOf, leadsToOwnPods } from './endpoints.ts';
 import { type MachineAddresses, machineAddresses } from './machine-addresses.ts';
 
 /** An answer is reused for this long: a Service rarely moves, and each stream asks. */
@@ -128,19 +128,21 @@ async function find(
     port: port.name ?? '',
     selector: service.spec?.selector ?? {},
   };
-  const { places, areOwnPods } = await endpointsOf(deps.kubernetes, selecting, signal);
+  const endpoints = await endpointsOf(deps.kubernetes, selecting, signal);
   const isOfMachine = await machines.look();
-  if (places.some(({ host }) => isOfMachine(host))) {
+  if (endpoints.places.some(({ host }) => isOfMachine(host))) {
     throw denied(wanted, 'tunnel/node-ports', 'leads to a port of a node');
   }
-  if (!areOwnPods || (clusterIp !== 'None' && ipVersion(clusterIp) === 0)) {
-    throw denied(wanted, 'tunnel/pods-only', 'does not lead to its pods alone');
-  }
-  const [first] = places;
-  if (first === undefined) {
+  if (endpoints.places.length === 0) {
     throw notFound(wanted, 'none of its pods is ready');
   }
-  return clusterIp === 'None' ? first : { host: clusterIp, port: wanted.port };
+  const [pod] = endpoints.ownPods;
+  if (pod === undefined || (clusterIp !== 'None' && ipVersion(clusterIp) === 0)) {
+    throw denied(wanted, 'tunnel/pods-only', 'does not lead to its pods');
+  }
+  // Also where a pod is gone, and nobody has written that yet: the others answer meanwhile.
+  const mayBalance = clusterIp !== 'None' && leadsToOwnPods(endpoints);
+  return mayBalance ? { host: clusterIp, port: wanted.port } : pod;
 }
 
 function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boolean): void {

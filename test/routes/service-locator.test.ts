@@ -204,9 +204,9 @@ test.each([
   ...['10.42.0.6', '10.42.0.7', '10.43.0.1', '198.51.100.1'].map(
     (address) =>
       [
-        `that leads to ${address}, which is no pod of its own, as well`,
+        `that leads to ${address}, which is no pod of its own,`,
         WEB,
-        [...SLICES, ...leadingTo(address)],
+        leadingTo(address),
         'POLICY_DENIED',
         'tunnel/pods-only',
       ] as const,
@@ -231,6 +231,14 @@ test.each([
   const error = await failureOf(() => shop.locator.locate(ASKED));
   expect([error.code, error.details?.['rule']]).toEqual([code, rule]);
 });
+
+test.each(['10.42.0.6', '10.42.0.7', '10.43.0.1', '198.51.100.1', 'localhost'])(
+  'a Service that leads also to %s, which is no pod of its own, is reached at one that is',
+  async (address) => {
+    await using shop = cluster(WEB, [...leadingTo(address), ...SLICES]);
+    expect(await shop.locator.locate(ASKED)).toEqual({ host: '10.42.0.9', port: 8080 });
+  },
+);
 
 test('a pod that goes between two questions closes nothing', async () => {
   let looks = 0;
