@@ -2,8 +2,8 @@
  * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
  * machine has no DNS of the cluster, so the API is asked. Only Services meant for this may be
  * reached: those that the agent made, that carry the label below, or that a managed Ingress or
- * Gateway leads to, and the Kubernetes API where the policy opens it. All of them lead to their own
- * pods, and never to a port of a node, of this machine or of a cloud's metadata service.
+ * Gateway leads to, and the Kubernetes API where the policy opens it. Only their own pods are dialled,
+ * never a port of a node, of this machine or of a cloud's metadata service.
  */
 
 import type { V1Service } from '@kubernetes/client-node';
