@@ -3,7 +3,7 @@
  * subcommands run, as far as they are seen from outside. The real ones run in test/e2e.
  */
 import { lstat, mkdir, readlink, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/definition/context.ts';
 import { runCli } from '../../src/cli/main.ts';
 import { settingValues } from '../../src/config/describe.ts';
@@ -25,6 +25,7 @@ import type { Probe } from '../../src/core/probe.ts';
 import { NO_RELEASE_KEYS, type ReleaseKeys } from '../../src/core/release-keys.ts';
 import { unfinishedFile } from '../../src/core/unfinished-file.ts';
 import { BUILD } from '../../src/core/version.ts';
+import { WRITE_PROBE_FILE } from '../../src/host/facts/write-latency.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -149,7 +150,10 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
           hint: 'Free some space',
         });
       }
-      await realFiles.writeAtomic(path, data, options);
+      // Its disk is fast, however busy the processors are that this test runs on.
+      if (basename(path) !== WRITE_PROBE_FILE) {
+        await realFiles.writeAtomic(path, data, options);
+      }
     },
     diskSpace: async () => ROOMY_DISK,
   };

@@ -3,6 +3,8 @@ import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { Fact } from './fact.ts';
 
+/** Written and removed beside k3s' data. */
+export const WRITE_PROBE_FILE = '.pipeops-agent-probe';
 /** As much as etcd writes at once. */
 const WRITE_BYTES = 2 * 1024;
 const WRITES_MAX = 30;
@@ -19,7 +21,7 @@ export const writeLatency: Fact<WriteLatency> = {
   id: 'write-latency',
   read: async ({ files, clock, signal }) => {
     const directory = await existing(files, K3S_DATA_DIRECTORY);
-    const path = `${directory}/.pipeops-agent-probe`;
+    const path = `${directory}/${WRITE_PROBE_FILE}`;
     const data = new Uint8Array(WRITE_BYTES);
     const taken: number[] = [];
     const endsAt = clock.monotonic() + PROBE_LIMIT_MS;
