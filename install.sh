@@ -822,8 +822,9 @@ set_up() {
   place_program
   trap - EXIT HUP INT TERM
   clean_up
-  # Standard input may be this very script; the program asks its questions on /dev/tty.
-  exec "$program" "$@" </dev/null
+  # Standard input may be this very script; the program asks its questions on /dev/tty. What this process did until
+  # now was for it.
+  PIPEOPS_INSTALL_SH=yes exec "$program" "$@" </dev/null
 }
 
 main() {

@@ -5,6 +5,9 @@ import type { MachineContext } from './context.ts';
 /** What was fetched takes longer; the start of a program that is here already, less. */
 const FETCHED_MS_MIN = 200;
 
+/** install.sh sets it to `yes`. Other shells become the last program of theirs as well, whatever they did before. */
+const BEGUN_BY_INSTALL_SH = 'PIPEOPS_INSTALL_SH';
+
 export interface Beforehand {
   /** When the run began, with install.sh where that began it, of the monotonic clock. */
   readonly startedAt: number;
@@ -20,7 +23,8 @@ export interface TimedContext {
 /** The same machine, with a note of each line of progress from now on. */
 export async function timedBeforehand(machine: MachineContext): Promise<TimedContext> {
   const { clock } = machine;
-  const before = await machine.msBeforeProgram();
+  const isInstallSh = machine.env[BEGUN_BY_INSTALL_SH] === 'yes';
+  const before = isInstallSh ? await machine.msBeforeProgram() : 0;
   const fetchedMs = before < FETCHED_MS_MIN ? 0 : before;
   const checks: Spent[] =
     fetchedMs === 0 ? [] : [{ title: 'Fetch the agent', seconds: secondsOf(fetchedMs) }];

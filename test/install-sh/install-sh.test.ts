@@ -91,7 +91,7 @@ for (const shell of findShells()) {
       expect(parseHandedOver(result.stdout)).toEqual({
         arguments: ['install', ...flags],
         stdin: '/dev/null',
-        environment: { PATH: setup.run.tools.path, ...env },
+        environment: { PATH: setup.run.tools.path, ...env, PIPEOPS_INSTALL_SH: 'yes' },
       });
     });
 

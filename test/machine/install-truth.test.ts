@@ -337,14 +337,18 @@ describe('ready means what the summary says', () => {
   });
 
   test('its time is also that of install.sh, which fetched the program', async () => {
-    const summaryOf = async (msBeforeProgram: number) =>
-      JSON.parse((await machine.run(INSTALL, { env: INSTALL_ENV, msBeforeProgram })).stdout);
+    const summaryOf = async (msBeforeProgram: number, begun = 'yes') => {
+      const env = { ...INSTALL_ENV, PIPEOPS_INSTALL_SH: begun };
+      return JSON.parse((await machine.run(INSTALL, { env, msBeforeProgram })).stdout);
+    };
     const fetched = await summaryOf(60_000);
     expect(fetched.checks[0]).toEqual({ title: 'Fetch the agent', seconds: 60 });
     expect(fetched.seconds).toBeGreaterThan(60);
     const wasHere = await summaryOf(50);
     expect(wasHere.checks[0].title).not.toBe('Fetch the agent');
     expect(wasHere.seconds).toBeLessThan(60);
+    // `bash -c 'sleep 60 && pipeops-agent install'` becomes the program, too.
+    expect((await summaryOf(60_000, '')).checks[0].title).not.toBe('Fetch the agent');
   });
 
   test.each([
