@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { BUILD } from '../../src/core/version.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, JOIN_TOKEN } from '../support/installation.ts';
-import { nextKill } from '../support/sampled.ts';
+import { nextKill, SWEEP_TIMEOUT_MS } from '../support/sampled.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -268,24 +268,28 @@ describe('join --bundle', () => {
   });
 });
 
-test('wherever an installation with a bundle and a mirror is killed, --undo leaves the machine as it was', async () => {
-  expect((await machine.run(CREATE)).exitCode).toBe(0);
-  cutOff();
-  machine.web.set('https://hub.test/v2/', () => Response.json({}));
-  const { ca } = await makeCertificates(['127.0.0.1']);
-  await machine.files.writeAtomic('/root/ca.pem', ca, { mode: 0o600 });
-  const flags = ['--registry-mirror', 'hub.test', '--ca-file', '/root/ca.pem'];
-  const before = await machine.tree();
-  let change = 1;
-  for (; change < CHANGES_MAX; change = nextKill(change)) {
-    machine.killAt(change);
-    if ((await machine.run([...INSTALL, ...flags], { env: ENV })).exitCode === 0) {
-      break;
+test(
+  'wherever an installation with a bundle and a mirror is killed, --undo leaves the machine as it was',
+  async () => {
+    expect((await machine.run(CREATE)).exitCode).toBe(0);
+    cutOff();
+    machine.web.set('https://hub.test/v2/', () => Response.json({}));
+    const { ca } = await makeCertificates(['127.0.0.1']);
+    await machine.files.writeAtomic('/root/ca.pem', ca, { mode: 0o600 });
+    const flags = ['--registry-mirror', 'hub.test', '--ca-file', '/root/ca.pem'];
+    const before = await machine.tree();
+    let change = 1;
+    for (; change < CHANGES_MAX; change = nextKill(change)) {
+      machine.killAt(change);
+      if ((await machine.run([...INSTALL, ...flags], { env: ENV })).exitCode === 0) {
+        break;
+      }
+      const isRunning = machine.units.get('pipeops-agent.service') === 'active';
+      await machine.run(isRunning ? ['uninstall', '--yes'] : ['install', '--undo', '--yes']);
+      const { '/cluster': _, '/cluster/account': __, ...left } = await machine.tree();
+      expect({ change, left }).toEqual({ change, left: before });
     }
-    const isRunning = machine.units.get('pipeops-agent.service') === 'active';
-    await machine.run(isRunning ? ['uninstall', '--yes'] : ['install', '--undo', '--yes']);
-    const { '/cluster': _, '/cluster/account': __, ...left } = await machine.tree();
-    expect({ change, left }).toEqual({ change, left: before });
-  }
-  expect(change).toBeWithin(30, CHANGES_MAX);
-}, 300_000);
+    expect(change).toBeWithin(30, CHANGES_MAX);
+  },
+  SWEEP_TIMEOUT_MS,
+);

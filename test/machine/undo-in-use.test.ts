@@ -8,7 +8,7 @@ import {
   setUp as setUpBy,
   stateOf,
 } from '../support/installation.ts';
-import { nextKill } from '../support/sampled.ts';
+import { nextKill, SWEEP_TIMEOUT_MS } from '../support/sampled.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';
@@ -271,31 +271,35 @@ describe('a directory that others use, too', () => {
   });
 });
 
-test('what was here before is put back wherever --undo is killed', async () => {
-  const config = '/etc/pipeops-agent/config.yaml';
-  await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o755 });
-  await machine.files.writeAtomic(config, '# mine\n', { mode: 0o604 });
-  await machine.files.makeDirectory('/opt', { mode: 0o755 });
-  await machine.files.makeDirectory('/etc/rancher/k3s', { mode: 0o700 });
-  const group = (await machine.files.readText('/etc/group')) ?? '';
-  const gid = process.getgid?.() ?? 0;
-  await machine.files.writeAtomic('/etc/group', `${group}pipeops-agent:x:${gid}:\n`, {
-    mode: 0o644,
-  });
-  const before = await state();
-  let change = 1;
-  for (; change < 200; change = nextKill(change)) {
-    await failAtTheEnd('install');
-    machine.killAt(change);
-    if ((await machine.run(['install', '--undo', '--yes'])).exitCode === 0) {
-      break;
-    }
-    const ran = await machine.run(['install', '--undo', '--yes']);
-    expect({ change, exitCode: ran.exitCode, ...(await state()) }).toEqual({
-      change,
-      exitCode: 0,
-      ...before,
+test(
+  'what was here before is put back wherever --undo is killed',
+  async () => {
+    const config = '/etc/pipeops-agent/config.yaml';
+    await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o755 });
+    await machine.files.writeAtomic(config, '# mine\n', { mode: 0o604 });
+    await machine.files.makeDirectory('/opt', { mode: 0o755 });
+    await machine.files.makeDirectory('/etc/rancher/k3s', { mode: 0o700 });
+    const group = (await machine.files.readText('/etc/group')) ?? '';
+    const gid = process.getgid?.() ?? 0;
+    await machine.files.writeAtomic('/etc/group', `${group}pipeops-agent:x:${gid}:\n`, {
+      mode: 0o644,
     });
-  }
-  expect(change).toBeWithin(15, 200);
-}, 300_000);
+    const before = await state();
+    let change = 1;
+    for (; change < 200; change = nextKill(change)) {
+      await failAtTheEnd('install');
+      machine.killAt(change);
+      if ((await machine.run(['install', '--undo', '--yes'])).exitCode === 0) {
+        break;
+      }
+      const ran = await machine.run(['install', '--undo', '--yes']);
+      expect({ change, exitCode: ran.exitCode, ...(await state()) }).toEqual({
+        change,
+        exitCode: 0,
+        ...before,
+      });
+    }
+    expect(change).toBeWithin(15, 200);
+  },
+  SWEEP_TIMEOUT_MS,
+);

@@ -9,7 +9,7 @@ import {
   setUp as setUpBy,
   stateOf,
 } from '../support/installation.ts';
-import { nextKill } from '../support/sampled.ts';
+import { nextKill, SWEEP_TIMEOUT_MS } from '../support/sampled.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const PASSWORD = '/etc/rancher/node/password';
@@ -55,54 +55,62 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
     expect({ exitCode: ran.exitCode, ...(await state()) }).toEqual({ exitCode: 0, ...before });
   });
 
-  test('is as it was after --undo, wherever the installation was killed', async () => {
-    const before = await state(OF_PASSWORD);
-    let change = 1;
-    for (; change < CHANGES_MAX; change = nextKill(change)) {
-      machine.killAt(change);
-      if ((await setUp(role)).exitCode === 0) {
-        break;
+  test(
+    'is as it was after --undo, wherever the installation was killed',
+    async () => {
+      const before = await state(OF_PASSWORD);
+      let change = 1;
+      for (; change < CHANGES_MAX; change = nextKill(change)) {
+        machine.killAt(change);
+        if ((await setUp(role)).exitCode === 0) {
+          break;
+        }
+        const runs = machine.units.get('pipeops-agent.service') === 'active';
+        const ran = await undo();
+        const code = ran.exitCode === 0 ? 'done' : errorOf(ran).code;
+        if (runs) {
+          // It is ready by itself: from then on only what says "uninstall" takes it away.
+          await machine.run(['uninstall', '--yes']);
+        }
+        const after = { change, ...(await state(OF_PASSWORD)) };
+        // Before the first change there is nothing to take back.
+        expect({ code: code === 'NOT_INSTALLED' ? 'done' : code, ...after }).toEqual({
+          code: runs ? 'CLUSTER_EXISTS' : 'done',
+          change,
+          ...before,
+        });
+        await machine.files.remove(PASSWORD);
+        await Promise.all(OF_PASSWORD.toReversed().map(removeIfEmpty));
       }
-      const runs = machine.units.get('pipeops-agent.service') === 'active';
-      const ran = await undo();
-      const code = ran.exitCode === 0 ? 'done' : errorOf(ran).code;
-      if (runs) {
-        // It is ready by itself: from then on only what says "uninstall" takes it away.
-        await machine.run(['uninstall', '--yes']);
-      }
-      const after = { change, ...(await state(OF_PASSWORD)) };
-      // Before the first change there is nothing to take back.
-      expect({ code: code === 'NOT_INSTALLED' ? 'done' : code, ...after }).toEqual({
-        code: runs ? 'CLUSTER_EXISTS' : 'done',
-        change,
-        ...before,
-      });
-      await machine.files.remove(PASSWORD);
-      await Promise.all(OF_PASSWORD.toReversed().map(removeIfEmpty));
-    }
-    expect(change).toBeWithin(30, CHANGES_MAX);
-  }, 300_000);
+      expect(change).toBeWithin(30, CHANGES_MAX);
+    },
+    SWEEP_TIMEOUT_MS,
+  );
 
-  test('goes on with --undo where that was killed', async () => {
-    const before = await state(OF_PASSWORD);
-    agentIsNotReady(machine);
-    let change = 1;
-    for (; change < CHANGES_MAX; change = nextKill(change)) {
-      expect((await setUp(role)).exitCode).not.toBe(0);
-      machine.killAt(change);
-      if ((await undo()).exitCode === 0) {
-        break;
+  test(
+    'goes on with --undo where that was killed',
+    async () => {
+      const before = await state(OF_PASSWORD);
+      agentIsNotReady(machine);
+      let change = 1;
+      for (; change < CHANGES_MAX; change = nextKill(change)) {
+        expect((await setUp(role)).exitCode).not.toBe(0);
+        machine.killAt(change);
+        if ((await undo()).exitCode === 0) {
+          break;
+        }
+        const ran = await undo();
+        expect({ change, exitCode: ran.exitCode, ...(await state(OF_PASSWORD)) }).toEqual({
+          change,
+          exitCode: 0,
+          ...before,
+        });
       }
-      const ran = await undo();
-      expect({ change, exitCode: ran.exitCode, ...(await state(OF_PASSWORD)) }).toEqual({
-        change,
-        exitCode: 0,
-        ...before,
-      });
-    }
-    expect(change).toBeWithin(15, CHANGES_MAX);
-    expect(await state(OF_PASSWORD)).toEqual(before);
-  }, 300_000);
+      expect(change).toBeWithin(15, CHANGES_MAX);
+      expect(await state(OF_PASSWORD)).toEqual(before);
+    },
+    SWEEP_TIMEOUT_MS,
+  );
 
   test('keeps what stood there before, as it was', async () => {
     await somebodyWasHere();

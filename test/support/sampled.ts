@@ -7,6 +7,9 @@ export const IS_EVERY_CASE = process.env['EVERY_CASE'] === '1';
 /** How many changes a sweep leaves out at most between two kills; half a minute becomes seconds. */
 const SKIPPED_MAX = 14;
 
+/** Of a sweep, on a busy machine. */
+export const SWEEP_TIMEOUT_MS = IS_EVERY_CASE ? 1_800_000 : 300_000;
+
 /** The change of the machine at which a sweep that was at `change` kills next. */
 export function nextKill(change: number): number {
   return change + 1 + (IS_EVERY_CASE ? 0 : Math.floor(Math.random() * (SKIPPED_MAX + 1)));

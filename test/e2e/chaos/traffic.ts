@@ -44,7 +44,7 @@ const count: Make = (n) => ({
 const deploy: Make = (n) => ({ type: 'deploy', payload: deployment(DEPLOYED, n) });
 const scale: Make = (_n, round) => ({
   type: 'scale',
-  payload: { name: SCALED, namespace, replicas: round % 2, wait_seconds: 20 },
+  payload: { name: SCALED, namespace, replicas: round % 2, wait_seconds: 60 },
 });
 const cancelled: Make = () => ({
   type: 'exec',
