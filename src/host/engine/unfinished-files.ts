@@ -23,7 +23,7 @@ export async function removeUnfinishedFiles(
   resources: readonly Resource[],
   inventory: Pick<HostInventory, 'entries'>,
 ): Promise<void> {
-  const { files, places } = deps;
+  const { places } = deps;
   const noted = [...inventory.entries(), ...(await allOriginals(deps))]
     .filter(({ kind }) => WRITTEN_KINDS.includes(kind))
     .map(({ name }) => name);
@@ -32,16 +32,19 @@ export async function removeUnfinishedFiles(
     // Root follows no path inside the daemon's directory.
     .filter((path) => path.startsWith('/') && !path.startsWith(`${places.stateDirectory}/`));
   for (const path of new Set(written)) {
-    const directory = dirname(path);
-    for (const name of await files.list(directory)) {
-      const unfinished = join(directory, name);
-      if (isUnfinishedFile(name, path) && (await isFileOrLink(files, unfinished))) {
-        await files.remove(unfinished);
-      }
-    }
+    await removeUnfinished(deps, path);
   }
 }
 
-async function isFileOrLink(files: Pick<Files, 'stat'>, path: string): Promise<boolean> {
-  return ['file', 'link'].includes((await files.stat(path))?.kind ?? '');
+/** The same beside one file. @throws AgentError FILE_ACCESS */
+export async function removeUnfinished(
+  { files }: Pick<Deps, 'files'>,
+  path: string,
+): Promise<void> {
+  const directory = dirname(path);
+  for (const name of await files.list(directory)) {
+    if (isUnfinishedFile(name, path)) {
+      await files.remove(join(directory, name));
+    }
+  }
 }

@@ -16,6 +16,7 @@ import { writeKubeconfig } from '../../host/agent/kubeconfig.ts';
 import { applyPermissions } from '../../host/agent/policy-file.ts';
 import { readClusterInfo } from '../../host/cluster/info.ts';
 import { systemctl } from '../../host/engine/systemctl.ts';
+import { removeUnfinished } from '../../host/engine/unfinished-files.ts';
 import { kubectl } from '../../host/k3s/kubectl.ts';
 import { kubectlTrouble } from '../../host/k3s/kubectl-words.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
@@ -148,6 +149,7 @@ export async function restoreSnapshot(
     const tidy = async () => {
       await context.files.removeTree(WORK_DIRECTORY);
       await context.files.remove(TOKEN_DROP_IN);
+      await removeUnfinished(context, TOKEN_DROP_IN); // Of a run that was killed.
     };
     try {
       update('opening the snapshot');
