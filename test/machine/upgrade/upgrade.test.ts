@@ -8,7 +8,7 @@ import { writeBundle } from '../../../src/host/bundle/write.ts';
 import { writeSignedRelease } from '../../../src/host/release/signed-files.ts';
 import type { SignedRelease } from '../../../src/protocol/files/release.ts';
 import { errorOf, setUp } from '../../support/installation.ts';
-import { nextKill } from '../../support/sampled.ts';
+import { nextKill, SWEEP_TIMEOUT_MS } from '../../support/sampled.ts';
 import { scaledClock } from '../../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -714,6 +714,6 @@ describe('the watcher', () => {
       }
       expect(change).toBeGreaterThan(10);
     },
-    120_000,
+    SWEEP_TIMEOUT_MS,
   );
 });
