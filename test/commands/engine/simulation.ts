@@ -161,18 +161,27 @@ class World {
         this.#wrong.push(...left.map((name) => `the record ${name} stays behind`));
         return;
       }
-      const { commits, steps, calls } = this.#life;
-      while (commits.length > 0 || steps.length > 0 || calls.length > 0) {
-        commits.shift()?.();
-        steps.shift()?.();
-        calls.shift()?.('answered');
-        await quiet();
+      for (let goesOn = true; goesOn; ) {
+        goesOn = await this.#goOn();
       }
       this.#send(this.#life, 0);
       this.#pass(1_000);
       await quiet();
     }
     this.#wrong.push('not everything came to its end');
+  }
+
+  /** @returns whether anything was waiting, of the life that there is now: nothing of a crashed one goes on */
+  async #goOn(): Promise<boolean> {
+    const { commits, steps, calls } = this.#life;
+    if (commits.length + steps.length + calls.length === 0) {
+      return false;
+    }
+    commits.shift()?.();
+    steps.shift()?.();
+    calls.shift()?.('answered');
+    await quiet();
+    return true;
   }
 
   problems(): readonly string[] {
