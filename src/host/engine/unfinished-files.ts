@@ -43,8 +43,9 @@ export async function removeUnfinished(
 ): Promise<void> {
   const directory = dirname(path);
   for (const name of await files.list(directory)) {
-    if (isUnfinishedFile(name, path)) {
-      await files.remove(join(directory, name));
+    const beside = join(directory, name);
+    if (isUnfinishedFile(name, path) && (await files.stat(beside))?.kind !== 'directory') {
+      await files.remove(beside);
     }
   }
 }
