@@ -7,10 +7,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { $, gzipSync } from 'bun';
-import { readSigningKey } from '../../scripts/release/key-directory.ts';
 import { buildPackages } from '../../scripts/release/packages.ts';
-import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
-import { listed, signedRelease } from '../support/test-release.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
@@ -23,6 +20,13 @@ import {
   TOKEN_FILE,
 } from './stand.ts';
 import type { SteadyClientReport } from './steady-client.ts';
+import {
+  HOST_STATE,
+  PROGRAM,
+  runs,
+  type VersionsRig,
+  versionsRig,
+} from './upgrade/versions-rig.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -35,13 +39,12 @@ const ANSWERED_MIN = 100;
 /** Of what was answered: where the host is busy Kubernetes itself is too slow for some. On a quiet one none is late. */
 const LATE_SHARE_MAX = 0.05;
 const OLD = '0.0.1';
-const HOST_STATE = '/var/lib/pipeops-agent-host';
-const PROGRAM = `pipeops-agent-linux-${process.arch}`;
 
 const progress = reportProgress('upgrade');
 let stand: Stand;
 let machine: Machine;
 let version: string;
+let rig: VersionsRig;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
@@ -52,34 +55,10 @@ beforeAll(async () => {
   await installByOneLine(stand, machine, ['--token-file', TOKEN_FILE, '--cluster-name', 'up'], {
     env: { PIPEOPS_VERSION: OLD },
   });
+  rig = versionsRig(stand, machine);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
-
-/** Runs a subcommand. @returns its document, or its error */
-async function agent(...words: readonly string[]) {
-  const { exitCode, stdout, stderr } = await machine.exec(['pipeops-agent', ...words, '--json'], {
-    timeoutMs: CHANGE_TIMEOUT_MS,
-    check: false,
-  });
-  const document = exitCode === 0 ? JSON.parse(stdout) : undefined;
-  return { exitCode, document, stderr: `${stdout}${stderr}` };
-}
-
-async function running() {
-  const { document } = await agent('status');
-  return {
-    version: document.agent.version,
-    id: document.agent.id,
-    phase: document.session.phase,
-    link: (await machine.exec(['readlink', '/usr/local/bin/pipeops-agent'])).stdout.trim(),
-  };
-}
-
-const runs = (which: string, id: string) => ({
-  ...{ version: which, id, phase: 'connected' },
-  link: `/opt/pipeops-agent/${which}/pipeops-agent`,
-});
 
 /** Asks the agent all the time, from a unit of its own, whether it is ready: with its session and Kubernetes. */
 async function watchReady(): Promise<void> {
@@ -158,50 +137,6 @@ function expectAllAnswered(seen: Readonly<Record<string, SteadyClientReport>>): 
   expect(seen['session']?.answered).toBeGreaterThan(ANSWERED_MIN);
 }
 
-/** The unit that changes versions is gone, and so is its record. */
-async function nothingLeft(): Promise<void> {
-  await waitUntil('the watcher is gone', SETTLE_TIMEOUT_MS, async () => {
-    const unit = await machine.exec(['systemctl', 'cat', 'pipeops-agent-upgrade.service'], {
-      check: false,
-    });
-    return unit.exitCode !== 0;
-  });
-  const files = await machine.exec(['ls', HOST_STATE]);
-  expect(files.stdout.split('\n')).not.toContain('upgrade.json');
-}
-
-/**
- * Publishes a version that is signed as it should be, with a script as its program.
- * @param bytes how large the program is at least
- */
-async function publish(name: string, script: string, bytes = 0): Promise<void> {
-  const program = Buffer.from(`#!/bin/sh\n${script}\nexit\n`.padEnd(bytes, '#'));
-  const packed = gzipSync(new Uint8Array(program));
-  const time = (days: number) =>
-    new Date(Date.now() + days * 86_400_000).toISOString().replace(/\.\d+Z/, 'Z');
-  const { keysDirectory } = stand.releases.release;
-  const signed = await signedRelease(
-    { signing: () => readSigningKey(keysDirectory) },
-    {
-      ...{ version: name, channel: 'stable', released: time(-1), expires: time(10) },
-      ...{ min_version: '0.0.0', programs: [listed(PROGRAM, program)] },
-      files: [listed(`${PROGRAM}.gz`, packed)],
-    },
-  );
-  for (const part of Object.keys(RELEASE_FILE_NAMES) as (keyof SignedRelease)[]) {
-    stand.releases.put(`/${name}/${RELEASE_FILE_NAMES[part]}`, signed[part]);
-  }
-  stand.releases.put(`/${name}/${PROGRAM}.gz`, packed);
-}
-
-/** All that is not `run` works: the trouble shows when it takes over. */
-const asGood = (name: string, run: string) => `
-case $1-$2 in
-  run-*) ${run} ;;
-  upgrade-self-test) /opt/pipeops-agent/${version}/pipeops-agent "$@" | sed 's/"version":"[^"]*"/"version":"${name}"/' ;;
-  *) exec /opt/pipeops-agent/${version}/pipeops-agent "$@" ;;
-esac`;
-
 test(
   'a machine changes its version by itself, to good ones and back from bad ones',
   async () => {
@@ -221,13 +156,13 @@ test(
 
 /** A newer version takes over with the same identity, and the one before comes back. */
 async function takeOverAndBack(): Promise<void> {
-  const { id } = await running();
-  expect((await agent('upgrade', '--check')).document).toEqual({
+  const { id } = await rig.running();
+  expect((await rig.agent('upgrade', '--check')).document).toEqual({
     ...{ changed: false, from: OLD, version },
   });
   await watchReady();
   const stopAsking = await askSteadily(id);
-  const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
+  const upgraded = await progress.phase('upgrade', () => rig.agent('upgrade'));
   const awayMs = await longestAway();
   expectAllAnswered(await stopAsking());
   expect(upgraded.document).toEqual({
@@ -238,27 +173,27 @@ async function takeOverAndBack(): Promise<void> {
     `    the upgrade took ${upgraded.document.took_ms} ms; not ready for ${awayMs} ms\n`,
   );
   expect(awayMs).toBeLessThan(AWAY_MS_MAX);
-  expect(await running()).toEqual(runs(version, id));
-  await nothingLeft();
-  expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });
+  expect(await rig.running()).toEqual(runs(version, id));
+  await rig.nothingLeft();
+  expect((await rig.agent('upgrade')).document).toEqual({ changed: false, from: version, version });
   const stopAgain = await askSteadily(id);
-  const back = await progress.phase('rollback', () => agent('rollback'));
+  const back = await progress.phase('rollback', () => rig.agent('rollback'));
   await progress.phase('restart', () => machine.exec(['systemctl', 'restart', 'pipeops-agent']));
   await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
-    return (await running()).phase === 'connected';
+    return (await rig.running()).phase === 'connected';
   });
   expectAllAnswered(await stopAgain());
   expect(back.document).toMatchObject({ changed: true, kind: 'rollback', version: OLD });
-  expect(await running()).toEqual(runs(OLD, id));
-  await nothingLeft();
-  expect((await agent('upgrade', '--to', version)).exitCode).toBe(0);
-  expect(await running()).toEqual(runs(version, id));
+  expect(await rig.running()).toEqual(runs(OLD, id));
+  await rig.nothingLeft();
+  expect((await rig.agent('upgrade', '--to', version)).exitCode).toBe(0);
+  expect(await rig.running()).toEqual(runs(version, id));
 }
 
 /** The control plane has it changed: one result each, from whichever version runs afterwards. */
 async function changeByCommand(): Promise<void> {
-  const { id } = await running();
-  expect((await agent('rollback', '--to', OLD)).exitCode).toBe(0);
+  const { id } = await rig.running();
+  expect((await rig.agent('rollback', '--to', OLD)).exitCode).toBe(0);
   const command = async (wanted: string) => {
     const payload = { version: wanted, jitter_seconds: 0 };
     const commandId = await stand.command(id, 'upgrade_agent', payload);
@@ -274,16 +209,16 @@ async function changeByCommand(): Promise<void> {
     ...{ success: true, code: undefined, extra_results: 0 },
     data: { changed: true, from: OLD, version, took_ms: expect.any(Number) },
   });
-  expect(await running()).toEqual(runs(version, id));
-  await nothingLeft();
-  await publish('9.0.0', asGood('9.0.0', 'exit 1'));
+  expect(await rig.running()).toEqual(runs(version, id));
+  await rig.nothingLeft();
+  await rig.publishBad('9.0.0', 'exit 1');
   expect(await progress.phase('a bad one by a command', () => command('9.0.0'))).toEqual({
     ...{ success: false, code: 'UPGRADE_FAILED', extra_results: 0 },
     data: { changed: false, from: version, version, took_ms: expect.any(Number) },
   });
-  expect(await running()).toEqual(runs(version, id));
+  expect(await rig.running()).toEqual(runs(version, id));
   expect(await command(OLD)).toMatchObject({ success: false, code: 'RELEASE_REFUSED' });
-  await nothingLeft();
+  await rig.nothingLeft();
 }
 
 /** On a machine that is busy nobody knows before the minute is over. */
@@ -291,27 +226,27 @@ const HANGS = /it neither answers nor works, and had 8 s for it|after 60 s it do
 
 /** A version that is not well is left again, and everything is as it was. */
 async function leaveWhatIsNotWell(): Promise<void> {
-  const before = await running();
+  const before = await rig.running();
   const kinds = [
     ['9.0.1', 'exit 1', 'the agent crashes', /9\.0\.1 was not well here, and .* runs again/],
     ['9.0.2', 'exec sleep 600', 'it hangs', HANGS],
   ] as const;
   for (const [name, run, what, why] of kinds) {
-    await publish(name, asGood(name, run));
-    const failed = await progress.phase(what, () => agent('upgrade', '--to', name));
+    await rig.publishBad(name, run);
+    const failed = await progress.phase(what, () => rig.agent('upgrade', '--to', name));
     expect({ exitCode: failed.exitCode, said: failed.stderr }).toEqual({
       exitCode: 7,
       said: expect.stringMatching(why),
     });
-    expect(await running()).toEqual(before);
-    await nothingLeft();
+    expect(await rig.running()).toEqual(before);
+    await rig.nothingLeft();
   }
-  await publish('9.0.3', 'exit 1');
+  await rig.publish('9.0.3', 'exit 1');
   const refused = await progress.phase('it does not run at all', () =>
-    agent('upgrade', '--to', '9.0.3'),
+    rig.agent('upgrade', '--to', '9.0.3'),
   );
   expect(refused.stderr).toContain('9.0.3 does not pass its self-test');
-  expect(await running()).toEqual(before);
+  expect(await rig.running()).toEqual(before);
 }
 
 /** Has the store say that only readers of this number, or later ones, can use it. @returns what it said before */
@@ -328,16 +263,16 @@ async function setOldestReader(reader: number): Promise<number> {
 
 /** A version that cannot use the store, or finds no room, changes nothing. */
 async function leaveWhatDoesNotFit(): Promise<void> {
-  const before = await running();
+  const before = await rig.running();
   await progress.phase('it cannot read the store', async () => {
-    await publish('9.0.5', asGood('9.0.5', 'exit 1'));
+    await rig.publishBad('9.0.5', 'exit 1');
     const reader = await setOldestReader(9_999);
-    const refused = await agent('upgrade', '--to', '9.0.5');
+    const refused = await rig.agent('upgrade', '--to', '9.0.5');
     expect(await setOldestReader(reader)).toBe(9_999);
     expect(refused.stderr).toContain('9.0.5 does not pass its self-test');
     expect(refused.stderr).toContain('was written by a newer pipeops-agent');
   });
-  expect(await running()).toEqual(before);
+  expect(await rig.running()).toEqual(before);
   const [place, kept] = ['/opt/pipeops-agent', '/root/versions'];
   await progress.phase('the disk is full', async () => {
     const shrink =
@@ -345,24 +280,24 @@ async function leaveWhatDoesNotFit(): Promise<void> {
       `mount -t tmpfs -o size=$(( $(du -sk ${place} | cut -f 1) + 4096 ))k none ${place} && ` +
       `cp -a ${kept}/. ${place}`;
     await machine.exec(['sh', '-c', shrink]);
-    await publish('9.0.6', 'exit 0', 32 * 1024 * 1024);
-    const refused = await agent('upgrade', '--to', '9.0.6');
+    await rig.publish('9.0.6', 'exit 0', 32 * 1024 * 1024);
+    const refused = await rig.agent('upgrade', '--to', '9.0.6');
     await machine.exec(['sh', '-c', `umount ${place} && rm -r ${kept}`]);
     expect(refused.stderr).toContain('DISK_FULL');
   });
-  expect(await running()).toEqual(before);
-  await nothingLeft();
+  expect(await rig.running()).toEqual(before);
+  await rig.nothingLeft();
 }
 
 /** A version with a wrong signature, or another program, changes nothing. */
 async function refuseWhatIsNotSigned(): Promise<void> {
-  const before = await running();
-  await publish('9.0.4', 'exit 0');
+  const before = await rig.running();
+  await rig.publish('9.0.4', 'exit 0');
   stand.releases.put(`/9.0.4/${PROGRAM}.gz`, gzipSync(new TextEncoder().encode('other')));
-  expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('DOWNLOAD_CORRUPT');
+  expect((await rig.agent('upgrade', '--to', '9.0.4')).stderr).toContain('DOWNLOAD_CORRUPT');
   stand.releases.put('/9.0.4/release.json', '{}');
-  expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('RELEASE_UNTRUSTED');
-  expect(await running()).toEqual(before);
+  expect((await rig.agent('upgrade', '--to', '9.0.4')).stderr).toContain('RELEASE_UNTRUSTED');
+  expect(await rig.running()).toEqual(before);
 }
 
 /** Cuts the power while a change is judged, and waits until the machine is well again. */
@@ -379,33 +314,25 @@ async function cutDuring(...words: readonly string[]): Promise<void> {
   await changing;
   // With an agent that hangs at its start systemd is not through with the boot, however well all else is.
   await machine.start().catch(() => undefined);
-  await waitUntil('a version is settled', CHANGE_TIMEOUT_MS, async () => {
-    const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
-    return record.exitCode !== 0;
-  });
-  await nothingLeft();
-  await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
-    const { document } = await agent('status');
-    return document?.session.phase === 'connected';
-  });
+  await rig.settled();
 }
 
 /** A machine that loses its power in between goes on by itself. */
 async function losePower(): Promise<void> {
-  const before = await running();
-  await publish('9.0.7', asGood('9.0.7', 'exec sleep 600'));
+  const before = await rig.running();
+  await rig.publishBad('9.0.7', 'exec sleep 600');
   await progress.phase('the power is cut on a bad version', () =>
     cutDuring('upgrade', '--to', '9.0.7'),
   );
-  expect(await running()).toEqual(before);
+  expect(await rig.running()).toEqual(before);
   await progress.phase('the power is cut on a good one', () => cutDuring('rollback', '--to', OLD));
-  expect(await running()).toEqual(runs(OLD, before.id));
+  expect(await rig.running()).toEqual(runs(OLD, before.id));
 }
 
 /** A watcher that is killed goes on, and a control plane that is down is no fault of a version. */
 async function loseWatcherAndControlPlane(): Promise<void> {
-  const before = await running();
-  const changing = agent('upgrade', '--to', version);
+  const before = await rig.running();
+  const changing = rig.agent('upgrade', '--to', version);
   await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
     const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
     return record.stdout.includes('"judge"');
@@ -413,22 +340,22 @@ async function loseWatcherAndControlPlane(): Promise<void> {
   await machine.exec(['systemctl', 'kill', '--signal=KILL', 'pipeops-agent-upgrade.service']);
   const upgraded = await progress.phase('the watcher was killed', () => changing);
   expect(upgraded.document).toMatchObject({ changed: true, version });
-  expect(await running()).toEqual(runs(version, before.id));
-  await nothingLeft();
+  expect(await rig.running()).toEqual(runs(version, before.id));
+  await rig.nothingLeft();
 
   await stand.stopControlPlane();
   await waitUntil('it has no session', SETTLE_TIMEOUT_MS, async () => {
-    const { document } = await agent('status');
+    const { document } = await rig.agent('status');
     return document?.session.phase !== 'connected';
   });
-  const back = await progress.phase('without a control plane', () => agent('rollback'));
+  const back = await progress.phase('without a control plane', () => rig.agent('rollback'));
   expect(back.document).toMatchObject({ changed: true, version: OLD });
   stand.startControlPlane();
   await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
-    const { document } = await agent('status');
+    const { document } = await rig.agent('status');
     return document?.session.phase === 'connected';
   });
-  expect(await running()).toEqual(runs(OLD, before.id));
+  expect(await rig.running()).toEqual(runs(OLD, before.id));
 }
 
 /** Makes debs of both versions and brings them to the machine. @returns where they are there */
@@ -456,7 +383,7 @@ async function bringPackages(): Promise<{ readonly old: string; readonly present
 
 /** The machine goes over to apt's package with its cluster and identity, and that is upgraded and removed by dpkg. */
 async function goOverToPackage(): Promise<void> {
-  const { id } = await running();
+  const { id } = await rig.running();
   const packages = await progress.phase('packages are made', bringPackages);
   const dpkg = (...words: readonly string[]) =>
     machine.exec(['dpkg', ...words], { timeoutMs: CHANGE_TIMEOUT_MS, check: false });
@@ -467,7 +394,7 @@ async function goOverToPackage(): Promise<void> {
   });
 
   const words = ['--yes', '--keep-k3s', '--keep-data'];
-  expect((await agent('uninstall', ...words)).exitCode).toBe(0);
+  expect((await rig.agent('uninstall', ...words)).exitCode).toBe(0);
   expect((await dpkg('--install', packages.old)).exitCode).toBe(0);
   const state = async (unit: string) =>
     (await machine.exec(['systemctl', 'is-active', unit], { check: false })).stdout.trim();
@@ -479,7 +406,7 @@ async function goOverToPackage(): Promise<void> {
     ),
   );
   const now = async () => {
-    const { document } = await agent('status');
+    const { document } = await rig.agent('status');
     const { agent: self, session } = document;
     const link = (await machine.exec(['readlink', '/usr/bin/pipeops-agent'])).stdout.trim();
     return { version: self.version, id: self.id, phase: session.phase, link };
@@ -491,7 +418,7 @@ async function goOverToPackage(): Promise<void> {
   expect(await now()).toEqual(runsFromPackage(OLD));
 
   for (const subcommand of ['upgrade', 'rollback']) {
-    expect((await agent(subcommand)).stderr).toContain("This machine's agent came by apt");
+    expect((await rig.agent(subcommand)).stderr).toContain("This machine's agent came by apt");
   }
   const again = await installByOneLine(stand, machine, [], { check: false });
   expect([again.exitCode, again.stderr]).toEqual([
