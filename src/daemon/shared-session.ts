@@ -171,10 +171,11 @@ async function syncSession(
     identity.become(session.agentId);
   }
   const own = hashOf(facts.controlPlane, token);
+  // Who has no token yet takes none away: the note that it joined may be lost.
+  const hasNews = token !== '' || (isFirst && session.token === '');
   // One that is empty was made anew by root: whoever knew the session shares it again.
   const isChangedHere =
-    session.agentId === '' ||
-    (memory.synced() === undefined ? isFirst || token !== '' : memory.synced() !== own);
+    session.agentId === '' || (memory.synced() === undefined ? hasNews : memory.synced() !== own);
   if (isChangedHere) {
     await publish(deps, facts, secret, token, signal);
   } else if (session.controlPlane !== facts.controlPlane) {

@@ -146,6 +146,14 @@ test('a server that joined has nothing to say until another one has shared', asy
   expect(inSecret()).toEqual({});
 });
 
+test('a server without a token that does not know that it joined takes none away from the others', async () => {
+  const first = await server('first', { joined: false, token: 'the-token' });
+  await first.obstacle();
+  const second = await server('second', { joined: false });
+  expect(await second.obstacle()).toBeUndefined();
+  expect([second.token(), inSecret()['token']]).toEqual(['the-token', 'the-token']);
+});
+
 test('a token that root gives on one server reaches the others, and so does its end', async () => {
   const first = await server('first', { joined: false, token: 'one' });
   await first.obstacle();
