@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'bun:test';
 import { stat } from 'node:fs/promises';
+import { UpgradeRecord } from '../../src/protocol/files/upgrade.ts';
 import { installByOneLine, openStand, type Stand, TOKEN_FILE } from '../e2e/stand.ts';
 import { HOST_STATE, runs, type VersionsRig, versionsRig } from '../e2e/upgrade/versions-rig.ts';
 import type { Machine } from '../vm/machine.ts';
@@ -41,7 +42,7 @@ async function isAt(machine: Machine, step: Step, version: string): Promise<bool
       return await isThere(`/opt/pipeops-agent/${version}`);
     default: {
       const record = Bun.file(machine.pathOnHost(`${HOST_STATE}/upgrade.json`));
-      return (await record.text()).includes(`"step":"${step}"`);
+      return (await record.exists()) && UpgradeRecord.parse(await record.json()).step === step;
     }
   }
 }
