@@ -3,7 +3,11 @@ import { AgentError, expectedError } from '../../core/errors.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { executablePath } from '../../host/agent/executable.ts';
 import { readRecord, readResult, writeRecord } from '../../host/agent/upgrade/record.ts';
-import { startWatcher, WATCHER_UNIT_NAME } from '../../host/agent/upgrade/watcher-unit.ts';
+import {
+  enableWatcher,
+  startWatcher,
+  WATCHER_UNIT_NAME,
+} from '../../host/agent/upgrade/watcher-unit.ts';
 import { activeState, isStartedOrStarting } from '../../host/engine/systemctl.ts';
 import {
   UPGRADE_READER,
@@ -59,17 +63,17 @@ export async function changeVersion(
   }
 }
 
-/** Writes the record, and starts the unit that goes on with it. @returns its id. @throws AgentError TOOL_FAILED */
+/** Enables the unit that goes on with the change, writes the record, and starts the unit. @returns its id. @throws AgentError TOOL_FAILED */
 export async function beginChange(context: MachineContext, change: Change): Promise<string> {
   const { clock, files, places, random } = context;
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
+  await enableWatcher(context, knownToRun(context, change.from));
   await writeRecord(context, {
     ...{ v: UPGRADE_READER, id, ...change, step: 'switch', judged: 0, why: null },
     began: clock.now().toISOString(),
     had_session: await hasSession(context),
   });
-  const watcher = knownToRun(context, change.from);
-  await startWatcher(context, watcher).catch(async (thrown: unknown) => {
+  await startWatcher(context).catch(async (thrown: unknown) => {
     await files.remove(places.upgradeFile); // Nobody would go on with it.
     throw thrown;
   });

@@ -62,18 +62,23 @@ async function stage(
   await machine.files.writeAtomic(`${STAGED}/${NEW}-${NAME}.gz`, packed, { mode: 0o600 });
 }
 
-async function ask(request: HelperRequest, options: { signal?: AbortSignal } = {}) {
+async function serve(request: HelperRequest, options: { signal?: AbortSignal } = {}) {
   const answers: Record<string, unknown>[] = [];
   const connection: HandedConnection = {
     peer: () => ({ pid: 1, uid: 0 }),
     readLine: async () => JSON.stringify(request),
     write: async (text) => void answers.push(JSON.parse(text)),
   };
-  const ran = await machine.run(['helper', 'serve'], {
+  const { exitCode } = await machine.run(['helper', 'serve'], {
     ...{ connection, releaseKeys: keys.keys, ...options },
   });
-  expect(ran.exitCode).toBe(0);
-  return answers.at(-1);
+  return { exitCode, answer: answers.at(-1) };
+}
+
+async function ask(request: HelperRequest, options: { signal?: AbortSignal } = {}) {
+  const { exitCode, answer } = await serve(request, options);
+  expect(exitCode).toBe(0);
+  return answer;
 }
 
 const upgrade = (version = NEW) => ask({ verb: 'upgrade_agent', command_id: 'command-1', version });
@@ -97,6 +102,28 @@ test('a signed version is put in its place, tried, and handed to the unit that c
     { data: { state: 'under_way', from: OLD, to: NEW } },
     { data: { state: 'none' } },
   ]);
+});
+
+test('killed anywhere, what was noted goes on at the next start of the machine', async () => {
+  const record = `${HOST_STATE}/upgrade.json`;
+  const watcher = 'pipeops-agent-upgrade.service';
+  const noted: boolean[] = [];
+  for (let change = 1, isOver = false; !isOver; change += 1) {
+    await machine.files.remove(record);
+    machine.enabled.delete(watcher);
+    await stage();
+    machine.killAt(change);
+    const { answer } = await serve({
+      ...{ verb: 'upgrade_agent', command_id: 'command-1', version: NEW },
+    });
+    isOver = answer?.['data'] !== undefined;
+    const isNoted = (await machine.files.stat(record)) !== undefined;
+    expect({ change, goesOn: machine.enabled.has(watcher) || !isNoted }).toEqual({
+      ...{ change, goesOn: true },
+    });
+    noted.push(isNoted);
+  }
+  expect(new Set(noted)).toEqual(new Set([false, true]));
 });
 
 test('how it ended is told to the command that asked for it', async () => {

@@ -14,8 +14,12 @@ interface Deps {
   readonly places: Places;
 }
 
-/** @param program of the version that judges: by its own path, not by the link that is changed */
-export async function startWatcher(deps: Deps, program: string): Promise<void> {
+/**
+ * Before the record is written: once there is one, a machine that loses its power goes on with it at its next start.
+ * Without a record the unit only removes itself.
+ * @param program of the version that judges: by its own path, not by the link that is changed
+ */
+export async function enableWatcher(deps: Deps, program: string): Promise<void> {
   const text = `# Written by "pipeops-agent upgrade" and "rollback"; gone when they have ended.
 [Unit]
 Description=PipeOps agent: change of its version
@@ -36,6 +40,10 @@ WantedBy=multi-user.target
   await deps.files.writeAtomic(deps.places.upgradeUnitFile, text, { mode: 0o644 });
   await systemctl(deps, 'daemon-reload');
   await systemctl(deps, 'enable', '--quiet', WATCHER_UNIT_NAME);
+}
+
+/** Once there is a record. */
+export async function startWatcher(deps: Deps): Promise<void> {
   // Starts of a change that was given up count, too (systemd.unit(5), "StartLimitIntervalSec").
   await forgetFailure(deps, WATCHER_UNIT_NAME);
   await systemctl(deps, 'start', '--no-block', WATCHER_UNIT_NAME);
