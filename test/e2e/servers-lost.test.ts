@@ -18,9 +18,8 @@ import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts'
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
 const SETTLE_TIMEOUT_MS = 120_000;
-/** Of one of the three: it is what a machine takes that has a processor when it needs one. */
 const TAKE_OVER_MS = 20_000;
-/** Of the others, where the host of the machines had other work just then. */
+/** Of one of the three, where the host of the machines had other work just then. */
 const SLOW_TAKE_OVER_MS = 60_000;
 /** One that is seen as done only later was sent to the server that died: the next one has the result. */
 const COMMANDS_BEFORE_LOSS = 3;
@@ -81,8 +80,9 @@ test(
       process.stderr.write(
         `take-overs: ${took.map((ms) => `${(ms / 1_000).toFixed(1)} s`).join(', ')}\n`,
       );
-      expect(Math.min(...took)).toBeLessThanOrEqual(TAKE_OVER_MS);
-      expect(Math.max(...took)).toBeLessThanOrEqual(SLOW_TAKE_OVER_MS);
+      const [, median, slowest] = took.toSorted((left, right) => left - right);
+      expect(median).toBeLessThanOrEqual(TAKE_OVER_MS);
+      expect(slowest).toBeLessThanOrEqual(SLOW_TAKE_OVER_MS);
       expect(records.map(({ result, extra_results }) => [result?.success, extra_results])).toEqual(
         records.map(() => [true, 0]),
       );
