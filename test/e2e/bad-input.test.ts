@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { dirname } from 'node:path';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates } from '../vm/machine-state.ts';
+import { compareStates, USER_BACKUPS } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -84,8 +84,6 @@ while [ -e /usr/local/bin/k3s-uninstall.sh ]; do :; done
 kill -s KILL -- "-$!"
 wait
 `;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 const INSTALL = ['install', '--token-file', TOKEN_FILE];
 

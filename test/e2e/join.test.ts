@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { decodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import { compareStates, type MachineState, USER_BACKUPS } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -32,8 +32,6 @@ const TEST_TIMEOUT_MS = 900_000;
 const SETTLE_TIMEOUT_MS = 90_000;
 const OLD_VERSION = '0.0.1';
 const LINK = '/usr/local/bin/pipeops-agent';
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 const NODE_PASSWORD = /\/etc\/rancher(\/node(\/password)?)?$/;
 
 const progress = reportProgress('join');

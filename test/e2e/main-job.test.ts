@@ -2,15 +2,17 @@
  * What a new user lives through, on real machines with the real installer, systemd, Kubernetes and
  * the compiled executable: install by one line, deploy, join, outage, crash, reboot, uninstall.
  */
+
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WEB_IMAGE, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import type { MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { expectAsBefore } from './as-before.ts';
 import {
   bootTwo,
   installByOneLine,
@@ -28,8 +30,6 @@ const SETTLE_TIMEOUT_MS = 90_000;
 const OUTAGE_MS = 60_000;
 const AGENT_GROUP = 'pipeops-agent';
 const UNIT = 'pipeops-agent.service';
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 const progress = reportProgress('main-job');
 let stand: Stand;
@@ -374,12 +374,6 @@ async function uninstallBoth(before: readonly [MachineState, MachineState]): Pro
   });
   expect(await (await fetch(stand.adminUrl())).text()).toContain('gone since');
   for (const [index, machine] of [server, worker].entries()) {
-    const reference = before[index] as MachineState;
-    await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-      const { processes } = await machine.snapshotState();
-      return processes.length <= reference.processes.length;
-    });
-    const after = await machine.snapshotState();
-    expect(compareStates(reference, after, [USER_BACKUPS])).toEqual([]);
+    await expectAsBefore(machine, before[index] as MachineState);
   }
 }

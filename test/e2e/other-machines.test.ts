@@ -3,14 +3,16 @@
  * the shell of BusyBox as /bin/sh; both have only IPv6, as has all that they fetch from. Each is installed by one
  * line and uninstalled, the second one also joins.
  */
+
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import type { MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { expectAsBefore } from './as-before.ts';
 import {
   type Fetcher,
   installByOneLine,
@@ -27,8 +29,6 @@ const SETTLE_TIMEOUT_MS = 90_000;
 const ROOT = join(import.meta.dir, '../..');
 /** Of Debian's busybox-static, on this host; no library is needed. */
 const BUSYBOX = '/bin/busybox';
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 const progress = reportProgress('other machines');
 let stand: Stand;
@@ -121,9 +121,5 @@ async function goesBack(
   words: readonly string[],
 ): Promise<void> {
   await machine.exec(['pipeops-agent', ...words, '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
-  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-    const { processes } = await machine.snapshotState();
-    return processes.length <= before.processes.length;
-  });
-  expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
+  await expectAsBefore(machine, before);
 }

@@ -2,13 +2,15 @@
  * The release before this one over what this one writes, and the other way: installations, the running
  * daemon, what is shown, and the removal. One machine, set up twice.
  */
+
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import type { MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { previousRelease } from '../vm/previous-release.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { expectAsBefore } from './as-before.ts';
 
 import { bringProgram, installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 import { testRelease } from './test-release.ts';
@@ -20,8 +22,6 @@ const SETTLE_TIMEOUT_MS = 90_000;
 const OLD = '/root/old-agent';
 const NEW = '/root/new-agent';
 type Program = typeof OLD | typeof NEW;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 const UNIT = 'pipeops-agent.service';
 const STORE = '/var/lib/pipeops-agent/agent.db';
 const CONFIG = '/etc/pipeops-agent/config.yaml';
@@ -114,10 +114,7 @@ async function answers(agentId: string): Promise<void> {
 
 async function uninstallLeavesNothing(program: Program, before: MachineState): Promise<void> {
   expect(await run(program, 'uninstall', '--yes')).toMatchObject({ exitCode: 0 });
-  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-    return (await machine.snapshotState()).processes.length <= before.processes.length;
-  });
-  expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
+  await expectAsBefore(machine, before);
 }
 
 /** Writes what a store needs of its readers: PRAGMA user_version (sqlite.org, "Database File Format"). */

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates } from '../vm/machine-state.ts';
+import { compareStates, USER_BACKUPS } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -13,8 +13,6 @@ import { installByOneLine, openStand, readyNodes, type Stand, TOKEN_FILE } from 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
 const READY_TIMEOUT_MS = 120_000;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 /** As the start of such a system does it. */
 const IMAGE_UNIT = `[Unit]
 DefaultDependencies=no

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates } from '../vm/machine-state.ts';
+import { compareStates, USER_BACKUPS } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { bringProgram, installEnvironment, openStand, type Stand } from './stand.ts';
@@ -55,8 +55,6 @@ const OTHERS_TABLE = `table inet mine {
   }
 }
 `;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 const progress = reportProgress('uninstall');
 let stand: Stand;

@@ -23,7 +23,7 @@ import {
 } from '../e2e/stand.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import { compareStates, type MachineState, USER_BACKUPS } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 
@@ -37,8 +37,6 @@ const STEPS_MAX = 60;
 const UNDO_KILLED_AFTER_MS = 200;
 /** Of the second round: as long as the longest part of most steps. */
 const LATER_MS_MAX = 2_000;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 /** A worker that is taken back keeps its password: the cluster knows it. */
 const KEPT_PASSWORD = ['/etc/rancher/node/password', '/etc/rancher/node', '/etc/rancher'] as const;
 const UNINSTALL = [AGENT, 'uninstall', '--yes', '--delete-data'] as const;

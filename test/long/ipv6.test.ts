@@ -2,10 +2,12 @@
  * Machines with IPv6 alone, in an internet of IPv6, and machines with both versions of IP: installed by one
  * line, joined by what a server offers, asked through every door, and taken back to what they were.
  */
+
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostAndPort } from '../../src/core/text/host-and-port.ts';
+import { expectAsBefore } from '../e2e/as-before.ts';
 import {
   installByOneLine,
   JOIN_TOKEN_FILE,
@@ -18,7 +20,7 @@ import {
 } from '../e2e/stand.ts';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
-import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import type { MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -29,8 +31,6 @@ const SETTLE_TIMEOUT_MS = 90_000;
 const WEB_PORT = 8080;
 /** There is neither DNS nor Docker's registry, and the disk is shared. */
 const OF_LAB = ['dns-resolvers', 'registries', 'disk-latency'];
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 const progress = reportProgress('ipv6');
 let stand: Stand;
@@ -236,13 +236,7 @@ async function goBack({ server, worker, before }: Pair): Promise<void> {
     await server.exec(uninstall, { timeoutMs: TEST_TIMEOUT_MS });
   });
   for (const [index, machine] of [server, worker].entries()) {
-    const reference = before[index] as MachineState;
-    await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-      const { processes } = await machine.snapshotState();
-      return processes.length <= reference.processes.length;
-    });
-    const after = await machine.snapshotState();
-    expect(compareStates(reference, after, [USER_BACKUPS])).toEqual([]);
+    await expectAsBefore(machine, before[index] as MachineState);
     await machine.powerOff();
   }
 }

@@ -71,6 +71,9 @@ export async function readMachineState(exec: Machine['exec']): Promise<MachineSt
   };
 }
 
+/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
+export const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+
 /**
  * What differs, one line each: `files: + f 644 root:root /etc/example` was added, `-` removed.
  * @param ignore lines that match one of these are left out.

@@ -1,7 +1,7 @@
 /** A server, and a worker that leaves again and again. */
 import { expect } from 'bun:test';
 import type { Machine } from '../../vm/machine.ts';
-import { compareStates, type MachineState } from '../../vm/machine-state.ts';
+import { compareStates, type MachineState, USER_BACKUPS } from '../../vm/machine-state.ts';
 import { waitUntil } from '../../vm/wait-until.ts';
 import {
   bootTwo,
@@ -15,8 +15,6 @@ import {
 import { AGENT, leaveAgain, ORPHANS } from './killed.ts';
 
 const SETTLE_TIMEOUT_MS = 120_000;
-/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
-const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
 
 export interface WorkerRig {
   readonly server: Machine;
