@@ -25,7 +25,7 @@ async function broughtBy(entry: string): Promise<ReadonlySet<string>> {
   return brought;
 }
 
-/** Schemas: those of the local SCHEMAS alone are 1 MiB of heap. */
+/** Schemas: those of the local API alone are 1 MiB of heap. */
 const SCHEMAS = ['protocol/local-api-table.ts', 'protocol/json-documents.ts', 'protocol/helper.ts'];
 
 test.each([
