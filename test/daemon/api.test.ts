@@ -380,6 +380,10 @@ describe('what happens is told as it happens', () => {
       const told: unknown = { event, data };
       expect<unknown>(RealtimeEvent.parse(told)).toEqual(told);
     }
+    await until('an answer of then is used no more', async () => {
+      const { tests } = await json('/api/status/connectivity');
+      return tests.kubernetes_api.status;
+    });
   }, 40_000);
 
   test('who comes back goes on behind what it knows, and hears of a gap where it cannot', async () => {

@@ -60,6 +60,15 @@ export interface FakeKubernetes extends AsyncDisposable {
 
 /** How often a watch hears that it still works; about as often as from a real API server. */
 const BOOKMARK_INTERVAL_MS = 60_000;
+/** Changes that who begins to watch is told afterwards, at most. */
+const CHANGES_KEPT_MAX = 1_000;
+
+interface Change {
+  /** Of all objects together: it grows with each change. */
+  readonly version: number;
+  readonly path: string;
+  readonly object: KubernetesObject;
+}
 
 interface Watcher {
   changed(path: string, object: KubernetesObject): void;
@@ -77,6 +86,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const { ca, cert, key } = await makeCertificates(['127.0.0.1']);
   const objects = new Map<string, KubernetesObject>();
   const watchers = new Set<Watcher>();
+  const changes: Change[] = [];
   const requests: string[] = [];
   const traceparents = new Map<string, string>();
   const tokensOfOthers = new Set<string>();
@@ -124,6 +134,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       : store(path, body, write);
   };
   const notify = (path: string, object: KubernetesObject) => {
+    changes.push({ version: Number(object.metadata.resourceVersion), path, object });
+    changes.splice(0, changes.length - CHANGES_KEPT_MAX);
     for (const watcher of watchers) {
       watcher.changed(path, object);
     }
@@ -140,7 +152,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       .filter((object) => resource !== 'secrets' || hasLabel(object, search.get('labelSelector')));
   };
 
-  const watch = (path: string): Response => {
+  /** Begins with what has happened since that version, as a real API server does. */
+  const watch = (path: string, since: number): Response => {
     let watcher: Watcher | undefined;
     const body = new ReadableStream<string>({
       start(controller) {
@@ -155,6 +168,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         };
         watchers.add(watcher);
         watcher.bookmark();
+        for (const change of changes.filter((each) => each.version > since)) {
+          watcher.changed(change.path, change.object);
+        }
       },
       cancel() {
         if (watcher !== undefined) {
@@ -248,7 +264,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         break;
     }
     if (searchParams.get('watch') === 'true') {
-      return watch(pathname);
+      const since = searchParams.get('resourceVersion') || Number.POSITIVE_INFINITY;
+      return watch(pathname, Number(since));
     }
     const written = fake.podLogs.get(pathname.replace(/\/log$/, ''));
     if (pathname.endsWith('/log') && written !== undefined) {
@@ -319,6 +336,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       for (const [path, object] of objects) {
         if (path.includes('/deployments/')) {
           controlDeployment(objects, path, true);
+          version += 1;
+          object.metadata.resourceVersion = String(version);
           notify(path, object);
         }
       }
